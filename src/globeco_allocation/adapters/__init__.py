@@ -1,0 +1,1 @@
+"""The real things behind the ports, and a twin in memory of each."""

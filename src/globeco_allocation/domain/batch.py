@@ -1,0 +1,54 @@
+"""A batch: one claimed window, and the terms under which its files are made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from globeco_allocation.domain.window import Window
+
+FILE_FORMAT_VERSION = 1
+"""The transaction file format that this package writes."""
+
+
+class FileQuantity(StrEnum):
+    """Which amount a transaction file's ``quantity`` is; they differ on part-filled, cancelled orders."""
+
+    ORDERED = "quantity"
+    FILLED = "quantityFilled"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTerms:
+    """What a batch's files are derived from, kept with the claim: settings may change, its files must not.
+
+    Attributes:
+        file_quantity: Which amount is written.
+        file_format_version: See `FILE_FORMAT_VERSION`.
+        lane_count: Into how many lanes the portfolios are spread.
+        requested_by: Who asked, such as a correlation id; kept for people.
+    """
+
+    file_quantity: FileQuantity = FileQuantity.ORDERED
+    file_format_version: int = FILE_FORMAT_VERSION
+    lane_count: int = 1
+    requested_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A claimed window: it always holds the same executions.
+
+    Attributes:
+        id: The id of its ``batch_history`` row.
+        window: The stamps it takes in.
+        terms: How its files are made.
+    """
+
+    id: int
+    window: Window
+    terms: ClaimTerms
+
+    @property
+    def start(self) -> datetime:
+        """Its start time, which ends the window."""
+        return self.window.start

@@ -1,0 +1,71 @@
+"""Deliver a file: run the accounting CLI on it and judge what it leaves behind, record by record."""
+
+from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, Outcome, Reject
+from globeco_allocation.domain.errors import CliNotStartedError
+from globeco_allocation.domain.verdict import Judge
+from globeco_allocation.ports.accounting import AccountingCli
+from globeco_allocation.ports.deliveries import Deliveries
+from globeco_allocation.ports.files import TransactionFiles
+
+_REJECTS_AT_ONCE = 500
+
+
+class DeliverFile:
+    """Delivers written transaction files.
+
+    Args:
+        deliveries: Where each step is recorded.
+        accounting: The accounting CLI.
+        files: Where the files are.
+        remove_delivered: Whether a file is removed once every record of it is booked.
+    """
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        accounting: AccountingCli,
+        files: TransactionFiles,
+        *,
+        remove_delivered: bool = False,
+    ) -> None:
+        self._deliveries = deliveries
+        self._accounting = accounting
+        self._files = files
+        self._remove_delivered = remove_delivered
+
+    async def __call__(self, delivery: Delivery) -> Outcome:
+        """Make one attempt to deliver a written file, and record its outcome.
+
+        Cancelling it leaves the CLI running and the delivery ``delivering``.
+
+        Raises:
+            ValueError: the delivery has no file yet.
+            StoreUnavailableError: the database went away.
+        """
+        if delivery.file is None:
+            raise ValueError(f"delivery {delivery.id} has no file yet: write it first")
+        attempt = await self._deliveries.started(delivery.id)
+        try:
+            run = await self._accounting.run(delivery.file_name, attempt)
+        except CliNotStartedError as error:
+            outcome = Outcome(DeliveryStatus.FAILED, 0, 0, delivery.file.record_count, None, str(error))
+        else:
+            judge = Judge(delivery.file.record_count)
+            await self._judge_error_file(delivery, attempt, judge)
+            outcome = judge.outcome(run)
+        await self._deliveries.settled(delivery.id, outcome)
+        if self._remove_delivered and outcome.status is DeliveryStatus.DELIVERED:
+            await self._files.remove(delivery.file_name)
+        return outcome
+
+    async def _judge_error_file(self, delivery: Delivery, attempt: int, judge: Judge) -> None:
+        rejects: list[Reject] = []
+        async for row in self._accounting.error_rows(delivery.file_name):
+            reject = judge.see(row)
+            if reject is not None:
+                rejects.append(reject)
+            if len(rejects) >= _REJECTS_AT_ONCE:
+                await self._deliveries.rejected(delivery.id, attempt, rejects)
+                rejects = []
+        if rejects:
+            await self._deliveries.rejected(delivery.id, attempt, rejects)

@@ -1,0 +1,1 @@
+"""Where the program is put together and started: HTTP, command line, settings."""
