@@ -1,0 +1,1 @@
+"""PostgreSQL: executions, batches and deliveries."""
