@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 MICROSECOND_DIGITS = 6
 
+# Hours and offsets are bounded here: fromisoformat takes +00:99 for +01:39, and from Python 3.14 on 24:00.
 _RFC_3339 = re.compile(
-    r"(?P<seconds>[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})"
+    r"(?P<seconds>[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})"
     r"(?:\.(?P<fraction>[0-9]+))?"
-    r"(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"(?P<offset>[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 
 # In these years some zone's calendar, or the database's, has no day for the instant.
