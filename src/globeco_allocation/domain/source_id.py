@@ -2,6 +2,8 @@
 
 import re
 
+from globeco_allocation.domain.execution import LARGEST_ID
+
 _PREFIX = "AC"
 _SOURCE_ID = re.compile(rf"{_PREFIX}([1-9][0-9]{{0,9}})")
 
@@ -22,4 +24,5 @@ def execution_id_of(source: str) -> int | None:
     (4711, None, None)
     """
     match = _SOURCE_ID.fullmatch(source)
-    return int(match[1]) if match else None
+    execution_id = int(match[1]) if match else 0
+    return execution_id if 1 <= execution_id <= LARGEST_ID else None
