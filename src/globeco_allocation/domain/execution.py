@@ -136,7 +136,7 @@ class Execution(ExecutionFields):
     version: int = 1
 
 
-def differing_fields(reported: NewExecution, kept: Execution) -> tuple[str, ...]:
+def differing_fields(reported: NewExecution, kept: ExecutionFields) -> tuple[str, ...]:
     """Name the fields in which a report of a known execution says something else than what is kept."""
     return tuple(name for name in _REPORTED if getattr(reported, name) != getattr(kept, name))
 

@@ -88,8 +88,11 @@ class ReceiveExecutions:
             [new for key, new in candidates.items() if key not in known]
         )
         kept = await self._executions.keep(allocated) if allocated else {}
+        lost_races = [key for key, answer in kept.items() if not answer.new]
+        if lost_races:
+            known = known | await self._executions.known(lost_races)
         answered: set[int] = set()
-        return [_receipt(record, known, kept, failures, answered) for record in records]
+        return [_receipt(record, candidates, known, kept, failures, answered) for record in records]
 
     async def _allocate(
         self, new: Sequence[NewExecution]
@@ -113,6 +116,7 @@ class ReceiveExecutions:
 
 def _receipt(
     record: NewExecution | Unreadable,
+    candidates: dict[int, NewExecution],
     known: dict[int, Execution],
     kept: dict[int, Kept],
     failures: dict[int, LookupFailedError],
@@ -130,4 +134,4 @@ def _receipt(
     if kept[key].new and key not in answered:
         answered.add(key)
         return Created(key, kept[key].id)
-    return Skipped(key, ALREADY_EXISTS, kept[key].id)
+    return Skipped(key, ALREADY_EXISTS, kept[key].id, differing_fields(record, candidates[key]))
