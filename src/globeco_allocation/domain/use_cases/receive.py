@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from globeco_allocation.domain.errors import LookupFailedError
 from globeco_allocation.domain.execution import AllocatedExecution, Execution, NewExecution, differing_fields
@@ -91,8 +91,8 @@ class ReceiveExecutions:
         lost_races = [key for key, answer in kept.items() if not answer.new]
         if lost_races:
             known = known | await self._executions.known(lost_races)
-        answered: set[int] = set()
-        return [_receipt(record, candidates, known, kept, failures, answered) for record in records]
+        findings = _Findings(candidates, known, failures, kept)
+        return [findings.receipt(record) for record in records]
 
     async def _allocate(
         self, new: Sequence[NewExecution]
@@ -114,24 +114,29 @@ class ReceiveExecutions:
         return AllocatedExecution(execution, portfolio_id)
 
 
-def _receipt(
-    record: NewExecution | Unreadable,
-    candidates: dict[int, NewExecution],
-    known: dict[int, Execution],
-    kept: dict[int, Kept],
-    failures: dict[int, LookupFailedError],
-    answered: set[int],
-) -> Receipt:
-    key = record.execution_service_id
-    if isinstance(record, Unreadable):
-        return Failed(key, record.message)
-    if record.is_open:
-        return Skipped(key, STILL_OPEN)
-    if key in known:
-        return Skipped(key, ALREADY_EXISTS, known[key].id, differing_fields(record, known[key]))
-    if key in failures:
-        return Failed(key, str(failures[key]))
-    if kept[key].new and key not in answered:
-        answered.add(key)
-        return Created(key, kept[key].id)
-    return Skipped(key, ALREADY_EXISTS, kept[key].id, differing_fields(record, candidates[key]))
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What was found out about the ids of one call; it answers for the records in their order."""
+
+    candidates: dict[int, NewExecution]
+    known: dict[int, Execution]
+    failures: dict[int, LookupFailedError]
+    kept: dict[int, Kept]
+    created: set[int] = field(default_factory=set[int])
+
+    def receipt(self, record: NewExecution | Unreadable) -> Receipt:
+        key = record.execution_service_id
+        if isinstance(record, Unreadable):
+            return Failed(key, record.message)
+        if record.is_open:
+            return Skipped(key, STILL_OPEN)
+        if key in self.known:
+            there = self.known[key]
+            return Skipped(key, ALREADY_EXISTS, there.id, differing_fields(record, there))
+        if key in self.failures:
+            return Failed(key, str(self.failures[key]))
+        if self.kept[key].new and key not in self.created:
+            self.created.add(key)
+            return Created(key, self.kept[key].id)
+        first = self.candidates[key]
+        return Skipped(key, ALREADY_EXISTS, self.kept[key].id, differing_fields(record, first))
