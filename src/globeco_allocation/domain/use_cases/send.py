@@ -53,6 +53,8 @@ class SendBatch:
     async def carry_out(self, batch: Batch) -> tuple[Delivery, ...]:
         """Write and deliver a claimed batch; an empty one leaves no file and no delivery.
 
+        May be repeated: a file made again is the same, and one whose records are all judged is not sent again.
+
         Returns:
             Its deliveries, as they stand at the end.
 
@@ -66,9 +68,12 @@ class SendBatch:
         return await self._deliveries.of_batch(batch.id)
 
     async def _write(self, batch: Batch) -> Delivery | None:
+        """Return the delivery with its file written; None when there is nothing left to send."""
         if await self._batches.is_empty(batch):
             return None
         delivery = await self._deliveries.claimed(batch.id, file_name(batch))
+        if delivery.status in {DeliveryStatus.DELIVERED, DeliveryStatus.PARTIAL}:
+            return None
         row = row_formatter(batch.terms.file_quantity)
         async with self._batches.executions(batch) as executions:
             file = await self._files.write(delivery.file_name, HEADER, executions, row)
