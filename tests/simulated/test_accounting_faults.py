@@ -1,0 +1,137 @@
+"""The simulated accounting CLI misbehaves on request, and keeps the ledger's truth meanwhile."""
+
+import re
+import signal
+import subprocess
+
+import pytest
+from tests.simulated.workplace import PATIENCE, PORTFOLIO, SECURITY, Run, Workplace, good, row
+
+from globeco_allocation.entrypoints.simulated.accounting_ledger import Ledger
+
+
+def test_cut_off_answers_hide_that_the_rows_are_booked(place: Workplace) -> None:
+    place.write(row("AC1"), row("AC2"))
+
+    ran = place.process(fault="eof", environment={"GLOBECO_PA_SERVER_PORT": "9"})
+
+    message = 'Post "http://127.0.0.1:9/api/v1/transactions": EOF'
+    assert place.messages() == [("AC1", message), ("AC2", message)]
+    assert (ran.count("Success Records"), place.statuses()) == (0, {"AC1": "PROC", "AC2": "PROC"})
+
+
+def test_every_row_can_be_refused_by_the_server(place: Workplace) -> None:
+    place.write(row("AC1"), row("AC2"))
+
+    ran = place.process("--batch-size", "1", fault="refuse-all")
+
+    assert (ran.code, ran.count("Error Records"), place.statuses()) == (0, 2, {})
+    assert all('"field":"transaction"' in message for _, message in place.messages())
+
+
+def test_it_can_fail_before_anything_is_read(place: Workplace) -> None:
+    place.write(row("AC1"))
+
+    ran = place.process(fault="exit-1")
+
+    assert (ran.code, ran.stdout, place.statuses()) == (1, "", {})
+    assert place.input.exists()
+
+
+def test_it_can_print_nonsense_and_claim_success(place: Workplace) -> None:
+    place.write(row("AC1"))
+
+    ran = place.process(fault="garbage")
+
+    assert (ran.code, place.errors.exists(), place.statuses()) == (0, False, {})
+    assert ran.stdout
+    assert not re.search(r"^Total Records: \d", ran.stdout, re.MULTILINE)
+
+
+def test_killed_in_the_middle_of_a_row_it_leaves_that_row_new_and_says_nothing(place: Workplace) -> None:
+    place.book(good("AC1"))
+    place.write(row("AC1"), row("AC2"), row("AC3"))
+
+    killed = place.process("--batch-size", "1", fault="killed")
+
+    assert (killed.code, killed.stdout, place.errors.exists()) == (-signal.SIGKILL, "", False)
+    assert place.statuses() == {"AC1": "PROC", "AC2": "NEW"}
+
+    again = place.process("--batch-size", "1")
+
+    assert (again.count("Success Records"), again.count("Error Records")) == (1, 2)
+    assert place.statuses() == {"AC1": "PROC", "AC2": "NEW", "AC3": "PROC"}
+
+
+def test_hanging_it_waits_at_the_first_row_until_it_is_killed(place: Workplace) -> None:
+    place.write(row("AC1"))
+
+    with place.start("process", "--file", "transactions.csv", "--output-dir", "out", fault="hang") as process:
+        try:
+            assert process.stderr is not None
+            process.stderr.readline()  # it has started
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.3)
+            process.terminate()
+            stdout, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+
+    assert (process.returncode, stdout) == (-signal.SIGTERM, b"")
+    assert (place.statuses(), place.input.exists(), place.errors.exists()) == ({}, True, False)
+
+
+def test_the_fault_can_be_read_from_a_file_that_changes_between_runs(place: Workplace) -> None:
+    named = place.path / "fault"
+    codes: list[int] = []
+    for text in ("exit-1", ""):
+        place.write(row("AC1"))
+        named.write_text(text, encoding="utf-8")
+        codes.append(place.process(fault=f"@{named}").code)
+
+    assert codes == [1, 0]
+    assert place.statuses() == {"AC1": "PROC"}
+
+
+def test_a_fault_nobody_knows_is_not_taken_for_none(place: Workplace) -> None:
+    place.write(row("AC1"))
+
+    assert place.process(fault="sever-down").code == 2
+    assert place.statuses() == {}
+
+
+def test_each_new_row_takes_the_time_that_was_set_and_a_known_one_none(place: Workplace) -> None:
+    place.book(*(good(f"AC{number}") for number in range(1, 500)))
+    place.write(*(row(f"AC{number}") for number in range(1, 502)))
+
+    ran = place.process("--batch-size", "1", environment={"SIMULATED_ACCOUNTING_MS_PER_ROW": "50"})
+
+    ((number, unit),) = re.findall(r"Processing Duration: ([0-9.]+)(ms|s)", ran.stdout)
+    assert 2 * 0.050 <= float(number) / (1000 if unit == "ms" else 1) < 500 * 0.050
+
+
+def test_two_runs_at_once_book_each_row_once(place: Workplace) -> None:
+    place.write(*(row(f"AC{number}") for number in range(1, 101)))
+    arguments = (
+        "process",
+        "--file",
+        "transactions.csv",
+        "--output-dir",
+        "out",
+        "--skip-sort",
+        "--batch-size=1",
+    )
+    more = {"SIMULATED_ACCOUNTING_MS_PER_ROW": "1"}
+
+    with place.start(*arguments, more=more) as one, place.start(*arguments, more=more) as other:
+        try:
+            booked = [process.communicate(timeout=PATIENCE)[0].decode() for process in (one, other)]
+        finally:
+            one.kill()
+            other.kill()
+
+    with Ledger(place.ledger) as ledger:
+        runs = [entry.run for entry in ledger.entries()]
+        assert ledger.balance(PORTFOLIO, SECURITY) == 100 * 100
+    assert sum(Run(0, text, "").count("Success Records") for text in booked) == len(runs) == 100
+    assert 1 <= len(set(runs)) <= 2
