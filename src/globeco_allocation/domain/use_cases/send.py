@@ -53,7 +53,7 @@ class SendBatch:
     async def carry_out(self, batch: Batch) -> tuple[Delivery, ...]:
         """Write and deliver a claimed batch; an empty one leaves no file and no delivery.
 
-        May be repeated: a file made again is the same, and one whose records are all judged is not sent again.
+        May be repeated: a file made again is the same, and one that is judged for good is not sent again.
 
         Returns:
             Its deliveries, as they stand at the end.
