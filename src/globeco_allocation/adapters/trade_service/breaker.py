@@ -1,0 +1,125 @@
+"""A circuit breaker around one host: purgatory's state machine, with what it gets wrong put right."""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Literal
+
+from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, Context, HalfOpenedState
+from purgatory.typing import StateName
+
+BreakerState = Literal["closed", "open", "half-open"]
+"""``closed``: calls pass. ``open``: none does. ``half-open``: one at a time may try."""
+
+_STATES: dict[StateName, BreakerState] = {CLOSED: "closed", OPENED: "open", HALF_OPENED: "half-open"}
+
+
+class CircuitOpenError(Exception):
+    """This call may not be made now."""
+
+
+class CircuitBreaker:
+    """Lets calls pass until *threshold* of them failed in a row, then none for a while, then one at a time.
+
+    That one, the probe, decides: its success closes the circuit, its failure opens it again. Used from one
+    event loop; no method waits.
+
+    purgatory counts and changes states. Used as its documentation shows, it would also
+
+    - raise one and the same exception object for every refusal, which gathers tracebacks and their locals,
+    - take a cancelled call for a failure,
+    - take an excluded exception for a success,
+    - let every caller in while half-open,
+    - measure by the wall clock, whose step backwards would keep the circuit open.
+
+    So refusals, probes and the clock are ours, and purgatory hears only of real successes and failures.
+    """
+
+    def __init__(
+        self,
+        *,
+        threshold: int,
+        open_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[BreakerState], None] | None = None,
+    ) -> None:
+        """Start closed.
+
+        Args:
+            threshold: So many failures in a row open the circuit.
+            open_seconds: For so long it stays open.
+            clock: Seconds that never go back.
+            on_change: Told each new state at the call that brings it about.
+        """
+        self._circuit = Context("trade-service", threshold=threshold, ttl=open_seconds)
+        self._open_seconds = open_seconds
+        self._clock = clock
+        self._on_change = on_change
+        self._opened_at = 0.0
+        self._probing = False
+
+    @property
+    def state(self) -> BreakerState:
+        """What the next call will meet; a circuit whose open time is over is half-open."""
+        if self._circuit.state == OPENED and self._clock() - self._opened_at >= self._open_seconds:
+            return "half-open"
+        return _STATES[self._circuit.state]
+
+    def check(self) -> None:
+        """Do nothing if a call may be made now; admit nobody.
+
+        Raises:
+            CircuitOpenError: it may not.
+        """
+        state = self.state
+        if state == "open" or (state == "half-open" and self._probing):
+            raise CircuitOpenError
+
+    @contextmanager
+    def admission(self, failure: type[Exception]) -> Generator[None]:
+        """Admit one call for the length of the block, and learn from how it ends.
+
+        The block's end is a success, a *failure* is one; any other exception, a cancellation among them, says
+        nothing about the host and counts as neither.
+
+        Raises:
+            CircuitOpenError: the call may not be made now; the block is not entered.
+        """
+        self.check()
+        probe = self.state == "half-open"
+        if probe:
+            self._probing = True
+            if self._circuit.state == OPENED:
+                self._circuit.set_state(HalfOpenedState())
+                self._settle(OPENED)
+        try:
+            yield
+        except failure as error:
+            self._learn(error, probe=probe)
+            raise
+        else:
+            self._learn(None, probe=probe)
+        finally:
+            if probe:
+                self._probing = False
+
+    def _learn(self, error: Exception | None, *, probe: bool) -> None:
+        # A call that was admitted before the circuit opened may end while the probe is under way.
+        if self._circuit.state == HALF_OPENED and not probe:
+            return
+        before = self._circuit.state
+        if error is None:
+            self._circuit.handle_end_request()
+        else:
+            self._circuit.handle_exception(error)
+        self._settle(before)
+
+    def _settle(self, before: StateName) -> None:
+        self._circuit.messages.clear()  # nobody listens, and they would pile up
+        after = self._circuit.state
+        if after == before:
+            return
+        if after == OPENED:
+            self._opened_at = self._clock()
+        if self._on_change is not None:
+            self._on_change(_STATES[after])

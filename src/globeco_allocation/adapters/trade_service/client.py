@@ -1,0 +1,168 @@
+"""One call of the Trade Service: the question, and what the answer says."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
+
+import aiohttp
+import msgspec
+from aiohttp.client_middlewares import ClientHandlerType
+from yarl import URL
+
+from globeco_allocation.adapters.trade_service.failures import UnavailableError, UnusableAnswerError
+
+LARGEST_ANSWER = 1_048_576
+"""In bytes; one execution takes some 800."""
+
+_CHUNK = 65_536
+_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+
+
+class _Portfolio(msgspec.Struct, rename="camel"):
+    portfolio_id: str | None = None
+
+
+class _TradeOrder(msgspec.Struct, rename="camel"):
+    portfolio: _Portfolio | None = None
+
+
+class _Execution(msgspec.Struct, rename="camel"):
+    execution_service_id: int | None = None
+    trade_order: _TradeOrder | None = None
+
+
+class _Pagination(msgspec.Struct, rename="camel"):
+    has_next: bool | None = None
+
+
+class _Answer(msgspec.Struct, rename="camel"):
+    executions: list[_Execution]
+    pagination: _Pagination | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Answer)
+
+
+class TradeServiceClient:
+    """Asks the Trade Service for the executions of one id (contract: Trade Service)."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        *,
+        timeout_seconds: float,
+        headers: Callable[[], Mapping[str, str]] | None = None,
+    ) -> None:
+        """Ask the Trade Service at *url*, which may have a path of its own.
+
+        Raises:
+            ValueError: *url* is not an absolute http or https URL.
+        """
+        base = URL(url)
+        if base.scheme not in {"http", "https"} or not base.host:
+            raise ValueError("the Trade Service's URL must begin with http:// or https:// and name a host")
+        self._session = session
+        self._url = base / "api" / "v2" / "executions"
+        self._timeout_seconds = timeout_seconds
+        self._headers = headers
+
+    async def portfolio_ids(self, execution_service_id: int) -> list[str | None]:
+        """Call once; return the portfolio id of each execution found, as it stands there.
+
+        Raises:
+            UnavailableError: no connection, a broken answer, none within the time limit, a status 429 or 5xx.
+            UnusableAnswerError: another status (redirects are not followed), a body that is too large or not
+                of the contract's shape, an execution that was not asked for, or more than one page of them.
+        """
+        named = f"execution service id {execution_service_id}"
+        try:
+            async with asyncio.timeout(self._timeout_seconds), self._ask(execution_service_id) as response:
+                if response.status != HTTPStatus.OK:
+                    raise _refusal(response.status, named)
+                body = await _read(response, named)
+        except TimeoutError as error:
+            raise UnavailableError(f"the Trade Service did not answer in time for {named}") from error
+        except aiohttp.ClientConnectorError as error:
+            raise UnavailableError(f"the Trade Service could not be reached for {named}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UnavailableError(f"the connection to the Trade Service broke off for {named}") from error
+        return _portfolio_ids(_decode(body, named), execution_service_id)
+
+    def _ask(self, execution_service_id: int) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self._session.get(
+            self._url.with_query(executionServiceId=str(execution_service_id)),
+            headers={**_JSON, **(self._headers() if self._headers else {})},
+            allow_redirects=False,
+        )
+
+
+@asynccontextmanager
+async def open_session(*, connections: int) -> AsyncGenerator[aiohttp.ClientSession]:
+    """Open the one session for all calls; its end closes every connection.
+
+    It sets no time limit, for each call has its own. Connections idle for 15 s are closed, which is earlier
+    than the Trade Service's server does it.
+    """
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        middlewares=(_never_repeat,),
+    ) as session:
+        yield session
+
+
+class _BrokenConnectionError(aiohttp.ClientError):
+    """The connection was lost after it had been made."""
+
+
+async def _never_repeat(request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
+    # aiohttp repeats a GET once by itself when the connection is lost; retries are counted and spaced by us.
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokenConnectionError from error
+
+
+def _refusal(status: int, named: str) -> UnavailableError | UnusableAnswerError:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return UnavailableError(f"the Trade Service is too busy (status {status}) for {named}")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return UnavailableError(f"the Trade Service failed (status {status}) for {named}")
+    return UnusableAnswerError(f"the Trade Service refused the lookup of {named} (status {status})")
+
+
+async def _read(response: aiohttp.ClientResponse, named: str) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            raise UnusableAnswerError(f"the Trade Service's answer for {named} is too large")
+    return bytes(body)
+
+
+def _decode(body: bytes, named: str) -> _Answer:
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnusableAnswerError(f"the Trade Service's answer for {named} cannot be read") from error
+
+
+def _portfolio_ids(answer: _Answer, execution_service_id: int) -> list[str | None]:
+    if any(one.execution_service_id not in {None, execution_service_id} for one in answer.executions):
+        # A filter that the Trade Service does not understand is dropped there, and everything comes back.
+        raise UnusableAnswerError(
+            "the Trade Service answered with other executions than those with"
+            f" execution service id {execution_service_id}"
+        )
+    if answer.pagination is not None and answer.pagination.has_next:
+        raise UnusableAnswerError(
+            f"the Trade Service has too many executions with execution service id {execution_service_id}"
+            " to tell whether they agree on the portfolio"
+        )
+    orders = [one.trade_order for one in answer.executions]
+    return [order.portfolio.portfolio_id if order and order.portfolio else None for order in orders]

@@ -1,0 +1,211 @@
+"""Portfolios as the Trade Service names them: retried, guarded by a circuit breaker, bounded."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import stamina
+import structlog
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+
+from globeco_allocation.adapters.trade_service.breaker import BreakerState, CircuitBreaker, CircuitOpenError
+from globeco_allocation.adapters.trade_service.client import TradeServiceClient, open_session
+from globeco_allocation.adapters.trade_service.failures import (
+    BreakerOpenError,
+    NotKnownYetError,
+    Outcome,
+    TradeServiceError,
+    UnavailableError,
+    UnusableAnswerError,
+)
+from globeco_allocation.domain.execution import check_portfolio_id
+
+LONGEST_PAUSE_SECONDS = 5.0
+"""Between two attempts, however many went before."""
+
+_log = structlog.get_logger("globeco_allocation.trade_service")
+
+
+@asynccontextmanager
+async def open_trade_service(
+    url: str,
+    *,
+    timeout_seconds: float = 5.0,
+    attempts: int = 3,
+    base_delay_seconds: float = 0.1,
+    lookups_at_once: int = 64,
+    breaker_threshold: int = 5,
+    breaker_open_seconds: float = 10.0,
+    on_lookup: Callable[[Outcome, float], None] | None = None,
+    headers: Callable[[], Mapping[str, str]] | None = None,
+) -> AsyncGenerator["TradeServicePortfolios"]:
+    """Open the one HTTP session to the Trade Service; the end of the block closes it.
+
+    The process's retry log of stamina is replaced, for its own would log arguments and the text of drivers.
+
+    Args:
+        url: Where the Trade Service is; may have a path of its own before ``/api/v2/executions``.
+        timeout_seconds: The limit of each attempt, from connecting to the last byte.
+        attempts: The most calls made for one lookup.
+        base_delay_seconds: The shortest pause before the second attempt. It doubles with each further one,
+            and up to *base_delay_seconds* are added at random.
+        lookups_at_once: The most calls under way at the same time.
+        breaker_threshold: So many failures in a row open the circuit breaker.
+        breaker_open_seconds: For so long it stays open.
+        on_lookup: Told the outcome and the seconds of each lookup that was not cancelled.
+        headers: Asked before each call for headers to send with it, such as ``X-Correlation-ID``.
+
+    Raises:
+        ValueError: *url* is not an absolute http or https URL.
+    """
+    set_on_retry_hooks([_log_retry])
+    async with open_session(connections=lookups_at_once) as session:
+        yield TradeServicePortfolios(
+            TradeServiceClient(session, url, timeout_seconds=timeout_seconds, headers=headers),
+            CircuitBreaker(
+                threshold=breaker_threshold, open_seconds=breaker_open_seconds, on_change=_log_change
+            ),
+            attempts=attempts,
+            base_delay_seconds=base_delay_seconds,
+            budget_seconds=lookup_budget(timeout_seconds, attempts, base_delay_seconds),
+            lookups_at_once=lookups_at_once,
+            on_lookup=on_lookup,
+        )
+
+
+def lookup_budget(timeout_seconds: float, attempts: int, base_delay_seconds: float) -> float:
+    """Return the longest that one lookup may take in all, in seconds.
+
+    All its attempts, each to its own limit, and the longest pauses between them; waiting for a place among
+    the lookups at once comes out of the same budget.
+
+    >>> round(lookup_budget(5.0, 3, 0.1), 3)
+    15.5
+    """
+    pauses = (
+        min(LONGEST_PAUSE_SECONDS, base_delay_seconds * 2**number + base_delay_seconds)
+        for number in range(attempts - 1)
+    )
+    return attempts * timeout_seconds + sum(pauses)
+
+
+class TradeServicePortfolios:
+    """The port ``Portfolios`` over the Trade Service (design, "Lookup failures").
+
+    Asked again, after a pause: no connection, no answer in time, 429, 5xx, and an empty list. Nothing is
+    asked again while the circuit breaker is open, or when the answer itself cannot be used. ``Retry-After``
+    is not read: the client that waits for us is gone before any that is worth sending (contract: clients).
+
+    However many lookups there are, at most ``lookups_at_once`` calls are under way (a place is held for the
+    call, not for the pause after it), and each lookup ends within `lookup_budget`, 15.5 s with the defaults.
+    Against a server that hangs it is far less: the first failures, after one time limit, open the breaker,
+    and what waits for a place or for its next attempt fails at once.
+    """
+
+    def __init__(
+        self,
+        client: TradeServiceClient,
+        breaker: CircuitBreaker,
+        *,
+        attempts: int,
+        base_delay_seconds: float,
+        budget_seconds: float,
+        lookups_at_once: int,
+        on_lookup: Callable[[Outcome, float], None] | None = None,
+    ) -> None:
+        """See `open_trade_service`."""
+        self._client = client
+        self._breaker = breaker
+        self._retrying = stamina.AsyncRetryingCaller(
+            attempts=attempts,
+            timeout=None,
+            wait_initial=base_delay_seconds,
+            wait_max=LONGEST_PAUSE_SECONDS,
+            wait_jitter=base_delay_seconds,
+        ).on(self._worth_another_attempt)
+        self._budget_seconds = budget_seconds
+        self._places = asyncio.Semaphore(lookups_at_once)
+        self._on_lookup = on_lookup
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        """The state of the circuit breaker, as the next lookup will meet it."""
+        return self._breaker.state
+
+    async def portfolio_of(self, execution_service_id: int) -> str:
+        """Return the portfolio id of an execution: 1 to 24 characters, without padding.
+
+        Raises:
+            LookupFailedError: no portfolio could be named: the last attempt's failure. ``passing`` is True
+                for what is asked again and for an open breaker, False for an answer that cannot be used.
+        """
+        start = time.monotonic()
+        outcome: Outcome | None = None
+        try:
+            portfolio_id = await self._within_budget(execution_service_id)
+            outcome = "found"
+        except TradeServiceError as error:
+            outcome = error.outcome
+            raise
+        finally:
+            if outcome is not None and self._on_lookup is not None:
+                self._on_lookup(outcome, time.monotonic() - start)
+        return portfolio_id
+
+    async def _within_budget(self, execution_service_id: int) -> str:
+        try:
+            async with asyncio.timeout(self._budget_seconds):
+                return await self._retrying(self._attempt, execution_service_id)
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"the Trade Service did not answer in time for execution service id {execution_service_id}"
+            ) from error
+
+    async def _attempt(self, execution_service_id: int) -> str:
+        try:
+            self._breaker.check()  # before the queue: an open breaker answers at once
+            async with self._places:
+                with self._breaker.admission(UnavailableError):
+                    portfolio_ids = await self._client.portfolio_ids(execution_service_id)
+        except CircuitOpenError:
+            raise BreakerOpenError(execution_service_id) from None
+        return _agreed(execution_service_id, portfolio_ids)
+
+    def _worth_another_attempt(self, error: Exception) -> bool:
+        # With the breaker open the next attempt would be refused anyway: the caller hears it sooner.
+        return isinstance(error, UnavailableError | NotKnownYetError) and self._breaker.state != "open"
+
+
+def _agreed(execution_service_id: int, portfolio_ids: list[str | None]) -> str:
+    """Return the one portfolio of all executions found for an id; there may be several."""
+    agreed = {_checked(execution_service_id, portfolio_id) for portfolio_id in portfolio_ids}
+    if not agreed:
+        raise NotKnownYetError(execution_service_id)
+    if len(agreed) > 1:
+        raise UnusableAnswerError(
+            f"the executions with execution service id {execution_service_id} in the Trade Service"
+            " disagree on the portfolio"
+        )
+    return agreed.pop()
+
+
+def _checked(execution_service_id: int, portfolio_id: str | None) -> str:
+    if portfolio_id is None:
+        raise UnusableAnswerError(
+            f"the Trade Service names no portfolio for execution service id {execution_service_id}"
+        )
+    try:
+        return check_portfolio_id(portfolio_id)
+    except ValueError as error:
+        raise UnusableAnswerError(
+            f"the Trade Service's portfolio id for execution service id {execution_service_id} {error}"
+        ) from error
+
+
+def _log_retry(details: RetryDetails) -> None:
+    _log.info("call is tried again", retry=details.retry_num, wait_seconds=round(details.wait_for, 3))
+
+
+def _log_change(state: BreakerState) -> None:
+    _log.warning("circuit breaker of the Trade Service has a new state", state=state)
