@@ -253,11 +253,11 @@ async def _dripped(request: web.Request, body: bytes, pause: float) -> web.Strea
     return response
 
 
-async def _serve_until_told(host: str, port: int, knobs: Knobs) -> None:
+async def _serve_until_told(simulated: SimulatedTradeService, host: str, port: int) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    async with SimulatedTradeService(invent=True, knobs=knobs).serve(host, port) as url:
+    async with simulated.serve(host, port) as url:
         print(f"Simulated Trade Service: {url}", flush=True)
         await told.wait()
 
@@ -272,8 +272,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
     parser.add_argument("--port", type=int, default=8082, help="0 takes a free one (%(default)s)")
     parser.add_argument("--delay-ms", type=float, default=0.0, help="time to each answer (%(default)s)")
+    parser.add_argument("--unknown", default="", help="comma-separated ids that it has no execution for")
     options = parser.parse_args(arguments)
-    asyncio.run(_serve_until_told(options.host, options.port, Knobs(delay=options.delay_ms / 1000)))
+    unknown: dict[int, list[str | None]] = {int(one): [] for one in options.unknown.split(",") if one}
+    simulated = SimulatedTradeService(unknown, invent=True, knobs=Knobs(delay=options.delay_ms / 1000))
+    asyncio.run(_serve_until_told(simulated, options.host, options.port))
     return 0
 
 
