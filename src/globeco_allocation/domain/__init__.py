@@ -21,6 +21,7 @@ from globeco_allocation.domain.delivery import (
 from globeco_allocation.domain.errors import (
     AllocationError,
     CliNotStartedError,
+    DeliveryStepError,
     Fault,
     FileNotWrittenError,
     InvalidExecutionError,
@@ -66,6 +67,7 @@ __all__ = [
     "CliNotStartedError",
     "Delivery",
     "DeliveryStatus",
+    "DeliveryStepError",
     "ErrorRow",
     "Execution",
     "ExecutionFields",

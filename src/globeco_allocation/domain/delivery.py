@@ -23,6 +23,23 @@ class DeliveryStatus(StrEnum):
         """Whether the delivery has its outcome."""
         return self in {DeliveryStatus.DELIVERED, DeliveryStatus.PARTIAL, DeliveryStatus.FAILED}
 
+    @property
+    def follows(self) -> "frozenset[DeliveryStatus]":
+        """The statuses from which a delivery may come to this one.
+
+        >>> sorted(DeliveryStatus.DELIVERING.follows)
+        [<DeliveryStatus.FAILED: 'failed'>, <DeliveryStatus.WRITTEN: 'written'>]
+        """
+        match self:
+            case DeliveryStatus.CLAIMED:
+                return frozenset()
+            case DeliveryStatus.WRITTEN:
+                return frozenset({DeliveryStatus.CLAIMED})
+            case DeliveryStatus.DELIVERING:
+                return frozenset({DeliveryStatus.WRITTEN, DeliveryStatus.FAILED})
+            case DeliveryStatus.DELIVERED | DeliveryStatus.PARTIAL | DeliveryStatus.FAILED:
+                return frozenset({DeliveryStatus.DELIVERING})
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:

@@ -61,6 +61,10 @@ class WindowTakenError(AllocationError):
     """Another sender claimed the window that starts at the same last start time."""
 
 
+class DeliveryStepError(AllocationError):
+    """A delivery was asked to take a step that its status does not allow; it stays as it is."""
+
+
 class FileNotWrittenError(AllocationError):
     """A transaction file could not be written whole; no part of it stands under its name."""
 

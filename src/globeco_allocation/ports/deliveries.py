@@ -7,7 +7,12 @@ from globeco_allocation.domain.delivery import Delivery, Outcome, Reject, Writte
 
 
 class Deliveries(Protocol):
-    """Deliveries, one per transaction file. Every method may raise `StoreUnavailableError`."""
+    """Deliveries, one per transaction file. Every method may raise `StoreUnavailableError`.
+
+    A step that the delivery's status does not allow (`DeliveryStatus.follows`) raises `DeliveryStepError`, as
+    does one of a delivery that does not exist; nothing has changed then. `written` and `settled` may be asked
+    again with the same content.
+    """
 
     async def claimed(self, batch_id: int, file_name: str) -> Delivery:
         """Record that a file of this name is to be made; asking again finds the same delivery."""
