@@ -1,0 +1,4 @@
+-- Nothing is removed. Both tables belong to the specification, not to us: the Go implementation reads and
+-- writes the same ones, and what they hold is the only record of money that moved, or still has to. The indexes
+-- and unique rules that 0001 may have added are the specification's as well. Who wants the tables gone drops
+-- them by hand.

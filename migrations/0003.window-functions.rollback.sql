@@ -1,0 +1,3 @@
+DROP FUNCTION IF EXISTS claim_batch;
+DROP FUNCTION IF EXISTS keep_executions;
+DROP FUNCTION IF EXISTS window_lock_key;
