@@ -53,7 +53,8 @@ class SendBatch:
     async def carry_out(self, batch: Batch) -> tuple[Delivery, ...]:
         """Write and deliver a claimed batch; an empty one leaves no file and no delivery.
 
-        May be repeated: a file made again is the same, and one that is judged for good is not sent again.
+        May be repeated: it goes on after the last recorded step, and a file made again is the same. A delivery
+        that was begun is left alone, for its run may be under way still.
 
         Returns:
             Its deliveries, as they stand at the end.
@@ -68,11 +69,11 @@ class SendBatch:
         return await self._deliveries.of_batch(batch.id)
 
     async def _write(self, batch: Batch) -> Delivery | None:
-        """Return the delivery with its file written; None when there is nothing left to send."""
+        """Return the delivery with its file written; None when there is none to begin."""
         if await self._batches.is_empty(batch):
             return None
         delivery = await self._deliveries.claimed(batch.id, file_name(batch))
-        if delivery.status in {DeliveryStatus.DELIVERED, DeliveryStatus.PARTIAL}:
+        if delivery.status not in {DeliveryStatus.CLAIMED, DeliveryStatus.WRITTEN}:
             return None
         row = row_formatter(batch.terms.file_quantity)
         async with self._batches.executions(batch) as executions:
