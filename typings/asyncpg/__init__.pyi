@@ -5,7 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from asyncpg.exceptions import DataError as DataError
+from asyncpg.exceptions import InsufficientPrivilegeError as InsufficientPrivilegeError
 from asyncpg.exceptions import InterfaceError as InterfaceError
+from asyncpg.exceptions import (
+    InvalidAuthorizationSpecificationError as InvalidAuthorizationSpecificationError,
+)
+from asyncpg.exceptions import InvalidCatalogNameError as InvalidCatalogNameError
+from asyncpg.exceptions import InvalidPasswordError as InvalidPasswordError
 from asyncpg.exceptions import PostgresConnectionError as PostgresConnectionError
 from asyncpg.exceptions import PostgresError as PostgresError
 from asyncpg.exceptions import UniqueViolationError as UniqueViolationError

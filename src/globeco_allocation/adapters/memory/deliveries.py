@@ -20,8 +20,10 @@ class MemoryDeliveries:
         """Record that a file is to be made; see the port."""
         self._database.answer()
         for one in self._deliveries.values():
-            if one.file_name == file_name:
-                return _of_batch(one, batch_id)
+            if (one.batch_id, one.file_name) == (batch_id, file_name):
+                return one
+            if one.batch_id == batch_id or one.file_name == file_name:
+                raise DeliveryStepError(f"batch {batch_id} or the file {file_name} has another delivery")
         delivery = Delivery(
             id=len(self._deliveries) + 1,
             batch_id=batch_id,
@@ -89,12 +91,6 @@ class MemoryDeliveries:
         if delivery is None or delivery.status not in status.follows:
             raise DeliveryStepError(f"delivery {delivery_id} cannot become {status} now")
         self._deliveries[delivery_id] = replace(delivery, status=status, **changes)  # pyright: ignore[reportArgumentType]
-
-
-def _of_batch(delivery: Delivery, batch_id: int) -> Delivery:
-    if delivery.batch_id != batch_id:
-        raise DeliveryStepError(f"the file {delivery.file_name} belongs to batch {delivery.batch_id}")
-    return delivery
 
 
 def _storable(text: str) -> str:

@@ -1,0 +1,74 @@
+"""The driver's errors in the domain's words, told apart by class and field, never by text."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import asyncpg
+
+from globeco_allocation.domain.errors import StoreUnavailableError, WindowTakenError
+
+_UNREACHABLE = "the database cannot be reached; try again later"
+_TOO_SLOW = "the database did not answer in time; try again later"
+_LOCKED = "the database was busy with another writer for too long; try again later"
+_UNPREPARED = "the database is not prepared for this version yet; it needs its migrations"
+
+# PostgreSQL's documentation, appendix "PostgreSQL Error Codes". First whole codes, then classes.
+_BY_SQLSTATE = {
+    "25006": _UNREACHABLE,  # read_only_sql_transaction: we still talk to what has become a standby
+    "25P03": _TOO_SLOW,  # idle_in_transaction_session_timeout
+    "40001": _LOCKED,  # serialization_failure
+    "40P01": _LOCKED,  # deadlock_detected
+    "42883": _UNPREPARED,  # undefined_function
+    "42P01": _UNPREPARED,  # undefined_table
+    "55P03": _LOCKED,  # lock_not_available: lock_timeout has passed
+    "57014": _TOO_SLOW,  # query_canceled: statement_timeout has passed
+    "GA002": _UNPREPARED,  # ours: there is no first batch
+}
+_BY_CLASS = {
+    "08": _UNREACHABLE,  # connection exceptions
+    "28": _UNREACHABLE,  # it does not let us in, for instance while a password changes
+    "3D": _UNREACHABLE,  # no such database
+    "53": _UNREACHABLE,  # insufficient resources: too many connections, disk full
+    "57": _UNREACHABLE,  # operator intervention: shut down, restarting
+    "58": _UNREACHABLE,  # trouble outside PostgreSQL: input or output failed
+}
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """Raise the domain's errors for the driver's; what has no meaning there passes as it is.
+
+    Only the driver's work belongs inside: a caller's own ``OSError`` would be taken for the database's.
+
+    Raises:
+        StoreUnavailableError: the database is away, refuses us, or did not answer in time.
+        WindowTakenError: the unique start of a batch window is taken.
+    """
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        if error.table_name != "batch_history":
+            raise
+        raise WindowTakenError("another sender has claimed the same window") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        reason = _unavailable(error)
+        if reason is None:
+            raise
+        raise StoreUnavailableError(reason) from error
+
+
+def _unavailable(error: Exception) -> str | None:
+    """Say why the database is of no use now, or None when the error is a fault of ours."""
+    match error:
+        case TimeoutError():
+            return _TOO_SLOW
+        case asyncpg.PostgresConnectionError() | OSError():
+            return _UNREACHABLE
+        case asyncpg.DataError():
+            return None  # a value that the driver cannot send
+        case asyncpg.InterfaceError():
+            return _UNREACHABLE  # the connection, or the whole pool, is closed
+        case asyncpg.PostgresError():
+            return _BY_SQLSTATE.get(error.sqlstate, _BY_CLASS.get(error.sqlstate[:2]))
+        case _:
+            return None
