@@ -1,0 +1,127 @@
+"""Reading declared settings from an environment: every fault at once, and where each value came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from globeco_allocation.entrypoints.setting import MASK, Setting
+
+DEFAULT = "default"
+"""The source of a value that no variable holds."""
+
+PASSWORD, PASSWORD_FILE = "db_password", "db_password_file"
+"""The fields of the two settings that name the database's password."""
+
+_LARGEST_PASSWORD_FILE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SettingFault:
+    """One variable that holds what it may not hold.
+
+    Attributes:
+        variable: Its name.
+        holds: Its text, without secrets.
+        allowed: What it may hold.
+    """
+
+    variable: str
+    holds: str
+    allowed: str
+
+    def __str__(self) -> str:
+        holds = self.holds if self.holds == MASK else repr(self.holds)
+        return f"{self.variable} holds {holds}; it may hold {self.allowed}"
+
+
+class SettingsError(Exception):
+    """The environment holds settings that cannot be used.
+
+    Attributes:
+        faults: All of them, in the order of declaration; never empty.
+    """
+
+    def __init__(self, faults: tuple[SettingFault, ...]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A setting's value and where it came from.
+
+    Attributes:
+        value: Checked; it may be a secret, so this is not printed as it stands.
+        source: A variable's name, or `DEFAULT`.
+    """
+
+    value: Any
+    source: str
+
+    def __repr__(self) -> str:
+        return f"Found(from {self.source})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an environment holds.
+
+    Attributes:
+        found: By the name of the field, in the order of declaration; without the faulty ones.
+        faults: In the order of declaration.
+    """
+
+    found: Mapping[str, Found]
+    faults: tuple[SettingFault, ...]
+
+
+def read_settings(declared: Mapping[str, Setting], environ: Mapping[str, str]) -> Reading:
+    """Read every declared setting, and the password's file."""
+    found: dict[str, Found] = {}
+    faults: list[SettingFault] = []
+    for name, setting in declared.items():
+        source, text = _find(setting, environ)
+        try:
+            found[name] = Found(setting.kind.read(text), source)
+        except ValueError:
+            faults.append(SettingFault(source, setting.shown(text), setting.kind.allowed))
+    fault = _read_password_file(declared, found)
+    return Reading(found, (*faults, fault) if fault else tuple(faults))
+
+
+def _find(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the variable that counts, or `DEFAULT`, and its text."""
+    for variable in setting.names:
+        text = environ.get(variable)
+        if text is None:
+            continue
+        if not setting.secret:
+            text = text.strip()  # a line end from a file or a manifest means nothing
+        if text or setting.may_be_empty:
+            return variable, text
+    return DEFAULT, setting.default
+
+
+def _read_password_file(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:
+    """Put the file's content in the password's place."""
+    file = found[PASSWORD_FILE]
+    if not file.value:
+        return None
+    password = found[PASSWORD]
+    if password.value:
+        return SettingFault(password.source, MASK, declared[PASSWORD].kind.allowed)
+    try:
+        content = _first_bytes(Path(file.value)).decode()
+    except (OSError, ValueError):
+        return SettingFault(file.source, file.value, declared[PASSWORD_FILE].kind.allowed)
+    found[PASSWORD] = Found(content.removesuffix("\n").removesuffix("\r"), file.source)
+    return None
+
+
+def _first_bytes(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        content = stream.read(_LARGEST_PASSWORD_FILE + 1)
+    if len(content) > _LARGEST_PASSWORD_FILE or b"\0" in content:
+        raise ValueError("too long, or no text")
+    return content

@@ -1,0 +1,50 @@
+"""The settings as people read them: what `config check` prints, and the README's table."""
+
+from globeco_allocation.entrypoints.setting import Setting, as_text
+from globeco_allocation.entrypoints.settings import declared
+from globeco_allocation.entrypoints.settings_reading import DEFAULT, Reading
+
+TABLE_BEGINS, TABLE_ENDS = "<!-- settings -->", "<!-- /settings -->"
+"""Between these lines the README holds what `settings_table` returns."""
+
+
+def settings_table() -> str:
+    """Return all settings as a Markdown table."""
+    lines = ["| Variable | Default | Meaning | It may hold |", "|---|---|---|---|"]
+    lines += [
+        f"| {' or '.join(f'`{name}`' for name in setting.names)} "
+        f"| {_code(setting.default)} | {setting.meaning} | {_allowed(setting)} |"
+        for setting in declared().values()
+    ]
+    return "\n".join(lines)
+
+
+def effective_settings(reading: Reading) -> str:
+    """Return the settings that count, secrets masked, one a line, and where each came from."""
+    settings = declared()
+    rows = [
+        (settings[field].name, settings[field].shown(as_text(found.value)), found.source)
+        for field, found in reading.found.items()
+    ]
+    width = max(len(name) for name, _, _ in rows)
+    return "\n".join(
+        f"{name:<{width}} = {text}  ({source if source == DEFAULT else f'from {source}'})".replace(
+            "=   (", "=  ("
+        )
+        for name, text, source in rows
+    )
+
+
+def unusable_settings(reading: Reading) -> str:
+    """Return every fault, one a line."""
+    count = len(reading.faults)
+    title = f"{count} setting{'' if count == 1 else 's'} cannot be used:"
+    return "\n".join([title, *(f"  {fault}" for fault in reading.faults)])
+
+
+def _allowed(setting: Setting) -> str:
+    return setting.kind.allowed + (f"; {setting.unit}" if setting.unit else "")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else "empty"
