@@ -53,8 +53,8 @@ class SendBatch:
     async def carry_out(self, batch: Batch) -> tuple[Delivery, ...]:
         """Write and deliver a claimed batch; an empty one leaves no file and no delivery.
 
-        May be repeated: it goes on after the last recorded step, and a file made again is the same. A delivery
-        that was begun is left alone, for its run may be under way still.
+        May be repeated: it goes on after the last recorded step, and a file made again is the same. What
+        was begun to be delivered is left alone, for its run may be under way still.
 
         Returns:
             Its deliveries, as they stand at the end.
