@@ -164,7 +164,7 @@ class TradeServicePortfolios:
 
     async def _attempt(self, execution_service_id: int) -> str:
         try:
-            self._breaker.check()  # before the queue: an open breaker answers at once
+            self._breaker.check()  # before the queue: nobody waits for a place to be refused then
             async with self._places:
                 with self._breaker.admission(UnavailableError):
                     portfolio_ids = await self._client.portfolio_ids(execution_service_id)
