@@ -37,7 +37,8 @@ class ErrorRow:
 
     Attributes:
         source_id: Empty when the row had too few fields.
-        message: The complete ``error_message``; an HTTP answer names every record of its request.
+        message: The complete ``error_message``; an HTTP answer names every record of its request. Empty when
+            it could not be read: what became of the record is not known then.
     """
 
     source_id: str

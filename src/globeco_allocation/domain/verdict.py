@@ -117,8 +117,12 @@ class Judge:
 
     def _judge(self, row: ErrorRow) -> tuple[RecordVerdict, str]:
         message = row.message.strip()
+        if not message:
+            return RecordVerdict.UNKNOWN, "the accounting CLI's error file could not be read here"
         answer = _ANSWER.fullmatch(message)
         if answer is None:
+            if message.startswith("HTTP "):
+                return RecordVerdict.UNKNOWN, message  # an answer, but none that was ever recorded
             if not message.startswith('Post "'):
                 return RecordVerdict.REFUSED, message  # the CLI's own words: never sent
             never_sent = _NEVER_CONNECTED.match(message) is not None

@@ -1,0 +1,74 @@
+"""The files that a run leaves beside its data file, and where an earlier attempt's go."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from globeco_allocation.adapters.subprocess_cli.error_file import SUFFIX
+
+STDOUT_SUFFIX = ".stdout.log"
+STDERR_SUFFIX = ".stderr.log"
+
+_MODE = 0o664
+_MOST_NAMES = 1000
+
+
+class Leftovers:
+    """The error file and the two outputs of a run on one transaction file; every method blocks.
+
+    The names are visible ones: they are what an operator looks for when a run failed.
+    """
+
+    def __init__(self, directory: Path, file_name: str) -> None:
+        self.errors = directory / f"{file_name}{SUFFIX}"
+        self.stdout = directory / f"{file_name}{STDOUT_SUFFIX}"
+        self.stderr = directory / f"{file_name}{STDERR_SUFFIX}"
+
+    def put_aside(self, attempt: int) -> None:
+        """Rename what is there to ``.attempt-N``, without replacing anything.
+
+        The CLI writes no error file when nothing failed: an old one would be taken for this run's.
+
+        Raises:
+            OSError: something is still in the way.
+        """
+        for path in (self.errors, self.stdout, self.stderr):
+            if os.path.lexists(path):
+                path.rename(_free_name(path, attempt))
+
+    def open_outputs(self) -> tuple[int, int]:
+        """Make the two output files; returns their descriptors, which the caller closes.
+
+        Raises:
+            OSError: one cannot be made.
+        """
+        stdout = _create(self.stdout)
+        try:
+            return stdout, _create(self.stderr)
+        except BaseException:
+            os.close(stdout)
+            raise
+
+    def remove_outputs(self) -> None:
+        """Remove the output files of a run that did not begin."""
+        for path in (self.stdout, self.stderr):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _free_name(path: Path, attempt: int) -> Path:
+    # Only the holder of the lane's lock makes such names, so one that is free stays free.
+    for number in range(_MOST_NAMES):
+        again = f".{number}" if number else ""
+        name = path.with_name(f"{path.name}.attempt-{attempt}{again}")
+        if not os.path.lexists(name):
+            return name
+    raise FileExistsError(path)
+
+
+def _create(path: Path) -> int:
+    # Appending, so that an output which the CLI's children share is not written over.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(path, flags, _MODE)
+    os.fchmod(descriptor, _MODE)
+    return descriptor
