@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from asyncpg.exceptions import DataError as DataError
 from asyncpg.exceptions import InsufficientPrivilegeError as InsufficientPrivilegeError
 from asyncpg.exceptions import InterfaceError as InterfaceError
 from asyncpg.exceptions import (

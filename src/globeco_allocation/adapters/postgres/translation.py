@@ -33,6 +33,9 @@ _BY_CLASS = {
     "58": _UNREACHABLE,  # trouble outside PostgreSQL: input or output failed
 }
 
+# Ours, of claim_batch: behind the newest start, and no batch begins there (any more).
+_NO_WINDOW_BEGINS_THERE = "GA003"
+
 
 @contextmanager
 def translated() -> Generator[None]:
@@ -42,19 +45,27 @@ def translated() -> Generator[None]:
 
     Raises:
         StoreUnavailableError: the database is away, refuses us, or did not answer in time.
-        WindowTakenError: the unique start of a batch window is taken.
+        WindowTakenError: the start of a batch window is taken, or is none any more.
     """
     try:
         yield
-    except asyncpg.UniqueViolationError as error:
-        if error.table_name != "batch_history":
-            raise
-        raise WindowTakenError("another sender has claimed the same window") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        if _is_window_taken(error):
+            raise WindowTakenError("another sender has claimed the same window") from error
         reason = _unavailable(error)
         if reason is None:
             raise
         raise StoreUnavailableError(reason) from error
+
+
+def _is_window_taken(error: Exception) -> bool:
+    match error:
+        case asyncpg.UniqueViolationError():
+            return error.table_name == "batch_history"
+        case asyncpg.PostgresError():
+            return error.sqlstate == _NO_WINDOW_BEGINS_THERE
+        case _:
+            return False
 
 
 def _unavailable(error: Exception) -> str | None:
@@ -64,11 +75,10 @@ def _unavailable(error: Exception) -> str | None:
             return _TOO_SLOW
         case asyncpg.PostgresConnectionError() | OSError():
             return _UNREACHABLE
-        case asyncpg.DataError():
-            return None  # a value that the driver cannot send
         case asyncpg.InterfaceError():
             return _UNREACHABLE  # the connection, or the whole pool, is closed
         case asyncpg.PostgresError():
-            return _BY_SQLSTATE.get(error.sqlstate, _BY_CLASS.get(error.sqlstate[:2]))
+            sqlstate = error.sqlstate or ""
+            return _BY_SQLSTATE.get(sqlstate, _BY_CLASS.get(sqlstate[:2]))
         case _:
             return None
