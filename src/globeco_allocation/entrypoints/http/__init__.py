@@ -1,0 +1,1 @@
+"""The HTTP entrypoint: the specification's endpoints on Litestar."""

@@ -1,0 +1,38 @@
+"""What is known of the request being handled, wherever it is handled."""
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer.
+
+    Attributes:
+        correlation_id: The caller's, or a new one.
+        arrived: When it arrived, on the monotonic clock.
+        hung_up: Whether its caller was seen to go before the request was complete.
+    """
+
+    correlation_id: str
+    arrived: float = field(default_factory=time.monotonic)
+    hung_up: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long ago it arrived."""
+        return time.monotonic() - self.arrived
+
+
+_current: ContextVar[Exchange] = ContextVar("exchange")
+
+
+def begin_exchange(exchange: Exchange) -> None:
+    """Make *exchange* the current one of this context."""
+    _current.set(exchange)
+
+
+def current_exchange() -> Exchange:
+    """Return the exchange that the caller works for."""
+    return _current.get()

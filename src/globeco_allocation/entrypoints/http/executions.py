@@ -1,0 +1,106 @@
+"""``/api/v1/executions``: receive, list and show executions."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from litestar import Request, Response, get, post
+
+from globeco_allocation.domain.execution import LARGEST_ID
+from globeco_allocation.domain.use_cases.receive import Receipt, Skipped
+from globeco_allocation.entrypoints import logs
+from globeco_allocation.entrypoints.http.answers import (
+    CreateAnswer,
+    create_answer,
+    execution_answer,
+    execution_list_answer,
+    json_response,
+)
+from globeco_allocation.entrypoints.http.errors import RefusedRequestError
+from globeco_allocation.entrypoints.http.records import UnreadableBodyError, camel_case, read_records
+from globeco_allocation.entrypoints.http.state import app_state
+
+MOST_PER_PAGE = 1000
+USUAL_PER_PAGE = 50
+LARGEST_OFFSET = 2**63 - 1
+
+_DIGITS = re.compile("[0-9]{1,19}")
+_INTEGER = re.compile("-?[0-9]+")
+_ID_DIGITS = len(str(LARGEST_ID))
+
+_log: Any = structlog.get_logger()
+
+
+@post(include_in_schema=False)
+async def create_executions(request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
+    """Receive 1 to 100 executions; the work on them goes on when the caller hangs up."""
+    try:
+        records = read_records(body)
+    except UnreadableBodyError as error:
+        raise RefusedRequestError(HTTPStatus.BAD_REQUEST, str(error)) from error
+    state = app_state(request)
+    receipts = await state.work.finish(state.services.receive(records))
+    answer = create_answer(receipts)
+    differing = _report_differing(receipts)
+    state.metrics.executions_answered(
+        created=answer.processed_count,
+        skipped=answer.skipped_count,
+        failed=answer.error_count,
+        differing=differing,
+    )
+    return json_response(answer, _status(answer))
+
+
+@get(include_in_schema=False)
+async def list_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """List executions, newest first."""
+    limit = _parameter(request, "limit", USUAL_PER_PAGE, 1, MOST_PER_PAGE)
+    offset = _parameter(request, "offset", 0, 0, LARGEST_OFFSET)
+    # There are no more executions than ids, so nothing lies behind the largest one.
+    page = await app_state(request).services.executions.page(limit=limit, offset=min(offset, LARGEST_ID))
+    return json_response(execution_list_answer(page, limit, offset), HTTPStatus.OK)
+
+
+@get("/api/v1/executions/{id:str}", include_in_schema=False)
+async def get_execution(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Show one execution."""
+    text: str = request.path_params["id"]
+    if _INTEGER.fullmatch(text) is None:
+        raise RefusedRequestError(
+            HTTPStatus.BAD_REQUEST, "The id must be an integer.", {"id": "must be an integer"}
+        )
+    digits = text.lstrip("-0")
+    key = int(text) if len(digits) <= _ID_DIGITS else 0
+    found = await app_state(request).services.executions.get(key) if 1 <= key <= LARGEST_ID else None
+    if found is None:
+        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "There is no execution of this id.")
+    return json_response(execution_answer(found), HTTPStatus.OK)
+
+
+def _status(answer: CreateAnswer) -> HTTPStatus:
+    if answer.error_count == 0:
+        return HTTPStatus.CREATED
+    return HTTPStatus.BAD_REQUEST if answer.error_count == len(answer.results) else HTTPStatus.MULTI_STATUS
+
+
+def _report_differing(receipts: list[Receipt]) -> int:
+    differing = [one for one in receipts if isinstance(one, Skipped) and one.differing]
+    for one in differing:
+        _log.warning(
+            logs.REPEAT_DIFFERS,
+            execution_service_id=one.execution_service_id,
+            execution_id=one.execution_id,
+            fields=[camel_case(name) for name in one.differing],
+        )
+    return len(differing)
+
+
+def _parameter(request: Request[Any, Any, Any], name: str, usual: int, least: int, most: int) -> int:
+    texts = request.query_params.getall(name, [])
+    if not texts:
+        return usual
+    if len(texts) == 1 and _DIGITS.fullmatch(texts[0]) and least <= (value := int(texts[0])) <= most:
+        return value
+    reason = f"must be one integer between {least} and {most}"
+    raise RefusedRequestError(HTTPStatus.BAD_REQUEST, f"The parameter {name} {reason}.", {name: reason})

@@ -1,0 +1,122 @@
+"""Around the whole app: correlation id, access log, metrics, and what the app itself does not answer.
+
+Litestar's middlewares do not run for unknown routes and wrong methods, so this is one plain ASGI class.
+"""
+
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
+
+from globeco_allocation.entrypoints import logs
+from globeco_allocation.entrypoints.http.exchange import Exchange, begin_exchange
+from globeco_allocation.entrypoints.metrics import Metrics
+
+CORRELATION_HEADER: Final = "X-Correlation-ID"
+UNMATCHED: Final = "unmatched"
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+_HEADER = CORRELATION_HEADER.lower().encode()
+_SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+
+_log: Any = structlog.get_logger()
+
+
+class Observability:
+    """The ASGI app that the server runs: the inner app, watched.
+
+    Args:
+        inner: The Litestar app.
+        metrics: Where requests are counted.
+        last_resort: The body of a 500 for what even the inner app's handlers could not answer.
+    """
+
+    def __init__(self, inner: ASGIApp, metrics: Metrics, last_resort: Callable[[], bytes]) -> None:
+        self._inner = inner
+        self._metrics = metrics
+        self._last_resort = last_resort
+        self.draining = False
+
+    def drain(self) -> None:
+        """Get ready to end: not ready from now on, and every answer closes its connection."""
+        self.draining = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        await _Watch(self, scope, receive, send).run(self._inner, self._metrics, self._last_resort)
+
+
+class _Watch:
+    """One request, from its arrival to its answer's end."""
+
+    def __init__(self, app: Observability, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        self._app = app
+        self._scope = scope
+        self._outer_receive = receive
+        self._outer_send = send
+        self._method = scope["method"]
+        self._status = 0
+        self._exchange = Exchange(_correlation_id(scope))
+
+    async def run(self, inner: ASGIApp, metrics: Metrics, last_resort: Callable[[], bytes]) -> None:
+        begin_exchange(self._exchange)
+        logs.begin_request(self._exchange.correlation_id)
+        scope: Any = self._scope
+        scope.setdefault("state", {})
+        if self._method == "HEAD":
+            scope["method"] = "GET"  # Litestar has no HEAD of its own; the body is left out below
+        try:
+            await inner(scope, self._receive, self._send)
+        except Exception as error:
+            _log.error(logs.REQUEST_FAILED, exc_info=error)
+            if self._status:
+                raise  # half an answer is out: the server must break the connection
+            await self._answer_500(last_resort())
+        finally:
+            self._report(metrics)
+
+    async def _receive(self) -> ReceiveMessage:
+        message = await self._outer_receive()
+        if message["type"] == "http.disconnect":
+            self._exchange.hung_up = True
+        return message
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = int(message["status"])
+            headers = list(message.get("headers", ()))
+            headers.append((_HEADER, self._exchange.correlation_id.encode()))
+            if self._app.draining:
+                headers.append((b"connection", b"close"))
+            message["headers"] = headers
+        elif message["type"] == "http.response.body" and self._method == "HEAD":
+            message["body"] = b""
+        await self._outer_send(message)
+
+    async def _answer_500(self, body: bytes) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await self._send({"type": "http.response.start", "status": 500, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _report(self, metrics: Metrics) -> None:
+        scope: Any = self._scope
+        route = scope.get("path_template") or UNMATCHED
+        method = self._method if self._method in _METHODS else "other"
+        seconds = self._exchange.seconds
+        metrics.request_answered(method, route, self._status, seconds)
+        log: Callable[..., None] = _log.debug if route in PROBES else _log.info
+        log(logs.REQUEST, method=method, route=route, status=self._status, ms=round(seconds * 1000, 2))
+
+
+def _correlation_id(scope: HTTPScope) -> str:
+    for name, value in scope["headers"]:
+        if name == _HEADER:
+            return value.decode() if _SANE.fullmatch(value) else uuid.uuid4().hex
+    return uuid.uuid4().hex

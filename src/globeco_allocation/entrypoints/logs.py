@@ -1,0 +1,120 @@
+"""Logs: one JSON object a line on standard output, or lines for people on a terminal.
+
+Every line written while a request is handled carries its correlation id. Neither request bodies nor anything
+else from them but ids and field names is logged.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor
+
+REQUEST: Final = "request"
+REQUEST_FAILED: Final = "request failed"
+CALLER_HUNG_UP: Final = "caller hung up before its request was complete"
+UNAVAILABLE: Final = "request answered with 503"
+REPEAT_DIFFERS: Final = "known execution reported with other content, kept one unchanged"
+BATCH_CLAIMED: Final = "batch claimed"
+BATCH_ENDED: Final = "batch ended"
+SEND_FAILED: Final = "send failed"
+SEND_STOPPED: Final = "send stopped by the service's end, its accounting run goes on"
+
+_LOUD_LIBRARIES = ("asyncio", "uvicorn", "uvicorn.error", "uvicorn.access")
+_CORRELATION_ID = "correlation_id"
+_to_json = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def correlation_id() -> str:
+    """Return the id of the request being handled, for outgoing calls; empty outside of a request."""
+    return str(structlog.contextvars.get_contextvars().get(_CORRELATION_ID, ""))
+
+
+def begin_request(correlation: str) -> None:
+    """Let every line logged from here on, in this context, carry the correlation id."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**{_CORRELATION_ID: correlation})
+
+
+def configure_logging(level: str = "info", *, human: bool = False) -> None:
+    """Set up structlog and the standard library's loggers to write through one pipeline.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``, in any case.
+        human: Lines for a person instead of JSON.
+
+    Raises:
+        ValueError: no such level.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ValueError(f"there is no log level {level!r}: choose debug, info, warning or error")
+    shared = _shared_processors(human=human)
+    render = _render_for_people() if human else _render_as_json
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        cache_logger_on_first_use=True,
+    )
+    handler = _PipelineHandler(shared, render)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for name in _LOUD_LIBRARIES:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+
+
+def _shared_processors(*, human: bool) -> list[Processor]:
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+    ]
+    if not human:
+        processors += [structlog.processors.format_exc_info, structlog.processors.EventRenamer("message")]
+    return processors
+
+
+def _render_as_json(_logger: object, _method: str, event: EventDict) -> bytes:
+    try:
+        return _to_json(event)
+    except (UnicodeEncodeError, RecursionError):
+        # What msgspec cannot express, such as half of a surrogate pair in an exception's text.
+        return json.dumps({key: str(value) for key, value in event.items()}).encode()
+
+
+def _render_for_people() -> Callable[[Any, str, EventDict], bytes]:
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+
+    def render(logger: object, method: str, event: EventDict) -> bytes:
+        return str(renderer(logger, method, event)).encode(errors="backslashreplace")
+
+    return render
+
+
+class _PipelineHandler(logging.Handler):
+    """Writes the standard library's records as structlog writes its own, under the same lock."""
+
+    def __init__(self, processors: list[Processor], render: Callable[[Any, str, EventDict], bytes]) -> None:
+        super().__init__()
+        self._processors = processors
+        self._render = render
+        self._out = structlog.BytesLogger(sys.stdout.buffer)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event: Any = {"event": record.getMessage(), "logger": record.name}
+            if record.exc_info:
+                event["exc_info"] = record.exc_info
+            for processor in self._processors:
+                event = processor(None, record.levelname.lower(), event)
+            self._out.msg(self._render(None, record.levelname.lower(), event))
+        except Exception:  # noqa: BLE001 - a log record must never end the work it tells of
+            self.handleError(record)

@@ -1,0 +1,118 @@
+"""What the service counts and times, for Prometheus."""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from globeco_allocation.domain.delivery import Delivery
+from globeco_allocation.domain.errors import LookupFailedError
+from globeco_allocation.ports.portfolios import Portfolios
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+"""The content type of `Metrics.render`."""
+
+_PREFIX = "globeco_allocation"
+_FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The service's metrics, in a registry of their own.
+
+    Labels are bounded: route templates, known methods, statuses, outcomes; never ids.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        route = ("method", "route", "status")
+        self._requests = self._counter("http_requests", "Requests answered.", route)
+        self._request_seconds = self._histogram(
+            "http_request_duration_seconds", "Seconds from a request's arrival to its answer's end.", route
+        )
+        self._executions = self._counter("executions", "Execution records answered, by result.", ("result",))
+        self._repeats_differing = self._counter(
+            "executions_differing_repeats", "Known executions reported again with other content."
+        )
+        self._lookups = self._counter("portfolio_lookups", "Portfolio lookups, by outcome.", ("outcome",))
+        self._lookup_seconds = self._histogram(
+            "portfolio_lookup_duration_seconds", "Seconds that a portfolio lookup took.", ("outcome",)
+        )
+        self._batches = self._counter("batches_claimed", "Batch windows claimed.")
+        self._deliveries = self._counter("deliveries", "Deliveries that reached a status.", ("status",))
+        self._records = self._counter("delivery_records", "Records delivered, by result.", ("result",))
+        self._sends = Gauge(
+            f"{_PREFIX}_sends_under_way", "Sends not ended yet in this process.", registry=self._registry
+        )
+
+    def render(self) -> bytes:
+        """Write every metric in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count and time one request."""
+        labels = (method, route, str(status))
+        self._requests.labels(*labels).inc()
+        self._request_seconds.labels(*labels).observe(seconds)
+
+    def executions_answered(self, *, created: int, skipped: int, failed: int, differing: int) -> None:
+        """Count the records of one request by what came of them."""
+        self._executions.labels("created").inc(created)
+        self._executions.labels("skipped").inc(skipped)
+        self._executions.labels("error").inc(failed)
+        self._repeats_differing.inc(differing)
+
+    def looked_up(self, outcome: str, seconds: float) -> None:
+        """Count and time one portfolio lookup: ``found``, ``passing`` or ``final``."""
+        self._lookups.labels(outcome).inc()
+        self._lookup_seconds.labels(outcome).observe(seconds)
+
+    def batch_claimed(self) -> None:
+        """Count one claimed window."""
+        self._batches.inc()
+
+    def delivery_ended(self, delivery: Delivery) -> None:
+        """Count a delivery and its records."""
+        self._deliveries.labels(delivery.status.value).inc()
+        if delivery.outcome is not None:
+            self._records.labels("accepted").inc(delivery.outcome.accepted_count)
+            self._records.labels("rejected").inc(delivery.outcome.rejected_count)
+            self._records.labels("unknown").inc(delivery.outcome.unknown_count)
+
+    @contextmanager
+    def send_under_way(self) -> Generator[None]:
+        """Show a send as under way for as long as the context lasts."""
+        with self._sends.track_inprogress():
+            yield
+
+    def _counter(self, name: str, about: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", about, labels, registry=self._registry)
+
+    def _histogram(self, name: str, about: str, labels: tuple[str, ...]) -> Histogram:
+        return Histogram(f"{_PREFIX}_{name}", about, labels, registry=self._registry, buckets=_FAST)
+
+
+class MeasuredPortfolios:
+    """Counts and times the lookups of other `Portfolios`.
+
+    Args:
+        portfolios: Who is asked.
+        metrics: Where it is counted.
+    """
+
+    def __init__(self, portfolios: Portfolios, metrics: Metrics) -> None:
+        self._portfolios = portfolios
+        self._metrics = metrics
+
+    async def portfolio_of(self, execution_service_id: int) -> str:
+        """Ask for the portfolio id; see the port."""
+        started = time.perf_counter()
+        try:
+            portfolio_id = await self._portfolios.portfolio_of(execution_service_id)
+        except LookupFailedError as error:
+            outcome = "passing" if error.passing else "final"
+            self._metrics.looked_up(outcome, time.perf_counter() - started)
+            raise
+        self._metrics.looked_up("found", time.perf_counter() - started)
+        return portfolio_id

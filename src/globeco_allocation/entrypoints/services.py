@@ -1,0 +1,43 @@
+"""What the HTTP entrypoint is given to work with."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from globeco_allocation.domain.use_cases.receive import ReceiveExecutions
+from globeco_allocation.entrypoints.sends import Sends
+from globeco_allocation.ports.clock import Clock
+from globeco_allocation.ports.executions import Executions
+
+READY = "ok"
+"""What `Readiness.checks` says of a part that works."""
+
+
+class Readiness(Protocol):
+    """Tells whether the service can do its work now."""
+
+    async def checks(self) -> dict[str, str]:
+        """Look at every part the service cannot do without; bounded in time.
+
+        Returns:
+            By the part's name, `READY` or the reason's name, such as ``unavailable`` or ``migrating``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The service's working parts, open.
+
+    Attributes:
+        executions: The executions we keep.
+        receive: The use case behind ``POST /api/v1/executions``.
+        sends: Sends under way.
+        readiness: Whether all of it works now.
+        clock: The time of day, for the timestamps in error answers.
+    """
+
+    executions: Executions
+    receive: ReceiveExecutions
+    sends: Sends
+    readiness: Readiness
+    clock: Clock
