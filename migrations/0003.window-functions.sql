@@ -54,14 +54,14 @@ BEGIN
             upper(current_setting('transaction_isolation'))
             USING ERRCODE = 'GA001';
     END IF;
-    -- unnest would fill a short array up with nulls, and shift nothing: a limit price lost without a word.
-    IF row_count <> ANY (ARRAY[
+    -- unnest would fill a short array up with nulls: a limit price lost without a word.
+    IF NOT coalesce(row_count = ALL (ARRAY[
         cardinality(are_open), cardinality(execution_statuses), cardinality(trade_types),
         cardinality(destinations), cardinality(trade_dates), cardinality(security_ids), cardinality(tickers),
         cardinality(portfolio_ids), cardinality(quantities), cardinality(limit_prices),
         cardinality(received_timestamps), cardinality(sent_timestamps), cardinality(last_fill_timestamps),
         cardinality(quantities_filled), cardinality(total_amounts), cardinality(average_prices)
-    ]) THEN
+    ]), false) THEN
         RAISE EXCEPTION 'keep_executions needs arrays of one length'
             USING ERRCODE = 'array_subscript_error';
     END IF;

@@ -1,0 +1,214 @@
+"""The database for tests: the one named in TEST_DATABASE_URL, a container, or the embedded server."""
+
+import contextlib
+import itertools
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.direct_connection import connect
+from globeco_allocation.adapters.postgres.migrate import migrate
+from globeco_allocation.entrypoints.embedded_database import NoEmbeddedDatabaseError, embedded_database
+
+_CHECKED = "allocation_test_checked"
+"""The embedded server trusts everybody but the members of this role."""
+
+_SOURCE = pytest.StashKey[str]()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL server for tests.
+
+    Attributes:
+        address: As a role that may create databases.
+        source: Which one it is, and why that one.
+    """
+
+    address: DatabaseAddress
+    source: str
+
+
+class NoServerError(Exception):
+    """This way to a server is closed; the message says why."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    source = config.stash.get(_SOURCE, None)
+    if source is not None:
+        terminalreporter.write_sep("-", "test database")
+        terminalreporter.write_line(source)
+
+
+@pytest.fixture(scope="session")
+def server(pytestconfig: pytest.Config) -> Generator[DatabaseAddress]:
+    """A running server, as a role that may create databases."""
+    with ExitStack() as open_server:
+        reasons: list[str] = []
+        for way in (_given, _container, _embedded):
+            try:
+                found = open_server.enter_context(way())
+            except NoServerError as closed:
+                reasons.append(str(closed))
+                continue
+            pytestconfig.stash[_SOURCE] = "; ".join([found.source, *reasons])
+            yield found.address
+            return
+        pytestconfig.stash[_SOURCE] = "none: " + "; ".join(reasons)
+        pytest.skip("no PostgreSQL for tests: " + "; ".join(reasons))
+
+
+@pytest.fixture(scope="session")
+def admin(server: DatabaseAddress) -> Generator[psycopg.Connection]:
+    """A connection that creates and drops databases."""
+    with connect(server, {}) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def template(admin: psycopg.Connection, server: DatabaseAddress) -> Generator[DatabaseAddress]:
+    """A migrated database, to be cloned and never changed."""
+    with _database(admin, server, "template1") as address:
+        migrate(address, lambda _: None)
+        yield address
+
+
+@pytest.fixture
+def database(
+    admin: psycopg.Connection, server: DatabaseAddress, template: DatabaseAddress
+) -> Generator[DatabaseAddress]:
+    """A migrated database of the test's own."""
+    with _database(admin, server, template.name) as address:
+        yield address
+
+
+@pytest.fixture
+def empty_database(admin: psycopg.Connection, server: DatabaseAddress) -> Generator[DatabaseAddress]:
+    """A database of the test's own, without any tables."""
+    with _database(admin, server, "template1") as address:
+        yield address
+
+
+@pytest.fixture
+def someone(admin: psycopg.Connection, database: DatabaseAddress) -> Generator[DatabaseAddress]:
+    """A role without rights of its own in the test's migrated database; its password is checked if any is."""
+    role, password = sql.Identifier(f"allocation_test_{_RUN}_someone"), "right p@ss:w/rd?"
+    admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(password)))
+    if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (_CHECKED,)).fetchone():
+        admin.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(_CHECKED), role))
+    try:
+        yield replace(database, user=f"allocation_test_{_RUN}_someone", password=password)
+    finally:
+        with connect(database, {}) as owner:
+            owner.execute(sql.SQL("DROP OWNED BY {}").format(role))
+        admin.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+_numbers = itertools.count(1)
+_RUN = secrets.token_hex(4)
+
+
+@contextlib.contextmanager
+def _database(
+    admin: psycopg.Connection, server: DatabaseAddress, template: str
+) -> Generator[DatabaseAddress]:
+    name = f"allocation_test_{_RUN}_{next(_numbers)}"
+    admin.execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    )
+    try:
+        yield replace(server, name=name)
+    finally:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextlib.contextmanager
+def _given() -> Generator[Server]:
+    url = os.environ.get("TEST_DATABASE_URL")
+    if not url:
+        raise NoServerError("TEST_DATABASE_URL is not set")
+    yield Server(_address(url), "the server of TEST_DATABASE_URL")
+
+
+@contextlib.contextmanager
+def _container() -> Generator[Server]:
+    _ask_docker()
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
+
+    container = PostgresContainer("postgres:17", driver=None)
+    try:
+        container.start()
+    except Exception as error:
+        container.stop()
+        raise NoServerError(f"the container did not start ({type(error).__name__})") from error
+    try:
+        yield Server(_address(container.get_connection_url()), "a postgres:17 container")
+    finally:
+        container.stop()
+
+
+def _ask_docker() -> None:
+    """Ask the engine itself, within seconds: its Python client takes longer, and leaves sockets open."""
+    engine = urlsplit(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+    try:
+        if engine.scheme == "unix":
+            opened = socket.socket(socket.AF_UNIX)
+            place: str | tuple[str, int] = engine.path
+        else:
+            opened = socket.socket()
+            place = (engine.hostname or "localhost", engine.port or 2375)
+        with opened:
+            opened.settimeout(3)
+            opened.connect(place)
+            opened.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            answer = opened.recv(64)
+    except OSError as error:
+        raise NoServerError("no Docker engine answers") from error
+    if b" 200 " not in answer:
+        raise NoServerError("the Docker engine does not answer as one")
+
+
+@contextlib.contextmanager
+def _embedded() -> Generator[Server]:
+    with ExitStack() as stack:
+        data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgt-"))) / "data"
+        try:
+            address = stack.enter_context(embedded_database(data))
+        except NoEmbeddedDatabaseError as error:
+            raise NoServerError(str(error)) from error
+        _make_quick_and_strict(address, data)
+        yield Server(address, "the embedded server")
+
+
+def _make_quick_and_strict(address: DatabaseAddress, data: Path) -> None:
+    """Let nothing reach the disk, for nothing outlives the run; and have some roles say their password."""
+    rules = data / "pg_hba.conf"
+    rules.write_text(f"local all +{_CHECKED} scram-sha-256\n" + rules.read_text())
+    with connect(address, {}) as admin:
+        admin.execute(f"CREATE ROLE {_CHECKED} NOLOGIN")
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            admin.execute(f"ALTER SYSTEM SET {setting} = off")
+        admin.execute("SELECT pg_reload_conf()")
+
+
+def _address(url: str) -> DatabaseAddress:
+    parts = urlsplit(url)
+    socket_directory = parse_qs(parts.query).get("host", [""])[0]
+    return DatabaseAddress(
+        host=parts.hostname or socket_directory,
+        port=parts.port or 5432,
+        name=unquote(parts.path.removeprefix("/")) or "postgres",
+        user=unquote(parts.username or "postgres"),
+        password=unquote(parts.password or ""),
+    )

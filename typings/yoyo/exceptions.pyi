@@ -1,0 +1,1 @@
+class LockTimeout(Exception): ...  # noqa: N818 - yoyo's name
