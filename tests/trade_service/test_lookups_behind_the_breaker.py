@@ -36,8 +36,8 @@ async def test_a_failing_trade_service_is_soon_left_alone_and_each_record_hears_
     assert set(lookups.outcomes) == {"unavailable", "breaker_open"}
     assert lookups.outcomes[-1] == "breaker_open"
     assert took < 2
-    # Those under way, and none after: the four that failed before it opened are refused when they try again.
-    assert service.calls.total() <= 10
+    # Those under way, four that took the places of the first four to fail, and none after the fifth failure.
+    assert service.calls.total() <= 14
     assert sum(line["event"] == "call is tried again" for line in lines) == 4
 
 
