@@ -87,12 +87,11 @@ class CircuitBreaker:
         """
         self.check()
         probe = self.state == "half-open"
-        if probe:
-            self._probing = True
-            if self._circuit.state == OPENED:
+        self._probing = self._probing or probe
+        try:
+            if probe and self._circuit.state == OPENED:
                 self._circuit.set_state(HalfOpenedState())
                 self._settle(OPENED)
-        try:
             yield
         except failure as error:
             self._learn(error, probe=probe)
