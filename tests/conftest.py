@@ -6,10 +6,13 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg
@@ -19,6 +22,7 @@ from psycopg import sql
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import connect
 from globeco_allocation.adapters.postgres.migrate import migrate
+from globeco_allocation.domain import AllocatedExecution, NewExecution
 from globeco_allocation.entrypoints.embedded_database import NoEmbeddedDatabaseError, embedded_database
 
 _CHECKED = "allocation_test_checked"
@@ -113,6 +117,56 @@ def someone(admin: psycopg.Connection, database: DatabaseAddress) -> Generator[D
         with connect(database, {}) as owner:
             owner.execute(sql.SQL("DROP OWNED BY {}").format(role))
         admin.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+@pytest.fixture
+def step_database_clock(database: DatabaseAddress) -> Callable[[timedelta], None]:
+    """Move the clock of the test's database, as connections see it that are opened from now on."""
+    with connect(database, {}) as owner:
+        owner.execute("CREATE SCHEMA stepped")
+        owner.execute("CREATE TABLE stepped.clock AS SELECT interval '0' AS ahead")
+        owner.execute(
+            "CREATE FUNCTION stepped.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE"
+            " AS 'SELECT pg_catalog.clock_timestamp() + ahead FROM stepped.clock'"
+        )
+        # Named before pg_catalog, it stands in for the real one, in the window functions too.
+        path = "ALTER DATABASE {} SET search_path = stepped, pg_catalog, public"
+        owner.execute(sql.SQL(path).format(sql.Identifier(database.name)))
+
+    def step(by: timedelta) -> None:
+        with connect(database, {}) as owner:
+            owner.execute("UPDATE stepped.clock SET ahead = ahead + %s", (by,))
+
+    return step
+
+
+@pytest.fixture
+def allocate() -> Callable[..., AllocatedExecution]:
+    """An execution of this execution-service id with its portfolio; the fields given by name say otherwise."""
+
+    def make(
+        execution_service_id: int,
+        portfolio_id: str = "P-1",
+        **changes: Any,  # noqa: ANN401 (any field)
+    ) -> AllocatedExecution:
+        said: dict[str, Any] = {
+            "execution_service_id": execution_service_id,
+            "execution_status": "FULL",
+            "trade_type": "BUY",
+            "destination": "ML",
+            "security_id": "68336002fe95851f0a2aeda9",
+            "ticker": "IBM",
+            "quantity": Decimal(100),
+            "received_timestamp": datetime(2026, 3, 2, 15, 0, tzinfo=UTC),
+            "sent_timestamp": datetime(2026, 3, 2, 15, 0, 1, tzinfo=UTC),
+            "last_fill_timestamp": datetime(2026, 3, 2, 15, 0, 2, tzinfo=UTC),
+            "quantity_filled": Decimal(100),
+            "total_amount": Decimal("5012.5"),
+            "average_price": Decimal("50.125"),
+        }
+        return AllocatedExecution(NewExecution(**(said | changes)), portfolio_id)
+
+    return make
 
 
 _numbers = itertools.count(1)
