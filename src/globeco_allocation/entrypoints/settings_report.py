@@ -1,8 +1,10 @@
 """The settings as people read them: what `config check` prints, and the README's table."""
 
+from collections.abc import Sequence
+
 from globeco_allocation.entrypoints.setting import Setting, as_text
 from globeco_allocation.entrypoints.settings import declared
-from globeco_allocation.entrypoints.settings_reading import DEFAULT, Reading
+from globeco_allocation.entrypoints.settings_reading import DEFAULT, Reading, SettingFault
 
 TABLE_BEGINS, TABLE_ENDS = "<!-- settings -->", "<!-- /settings -->"
 """Between these lines the README holds what `settings_table` returns."""
@@ -35,11 +37,10 @@ def effective_settings(reading: Reading) -> str:
     )
 
 
-def unusable_settings(reading: Reading) -> str:
+def unusable_settings(faults: Sequence[SettingFault]) -> str:
     """Return every fault, one a line."""
-    count = len(reading.faults)
-    title = f"{count} setting{'' if count == 1 else 's'} cannot be used:"
-    return "\n".join([title, *(f"  {fault}" for fault in reading.faults)])
+    title = "1 setting" if len(faults) == 1 else f"{len(faults)} settings"
+    return "\n".join([f"{title} cannot be used:", *(f"  {fault}" for fault in faults)])
 
 
 def _allowed(setting: Setting) -> str:

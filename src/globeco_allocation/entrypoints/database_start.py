@@ -1,0 +1,78 @@
+"""Getting the database ready while the service serves already (design, "Data").
+
+A database that is away is waited for. One that will never let us in as we are set up ends the service.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+
+from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
+
+_log: Any = structlog.get_logger("globeco_allocation.database")
+
+
+class DatabaseStart:
+    """Makes the database ready once, in the background.
+
+    Args:
+        knock: Sees whether the database lets us in.
+        migrate: Brings its schema up to date; None leaves that to others.
+        refused: Told, once, why the database cannot be used at all.
+
+    *knock* and *migrate* raise `DatabaseUnreachableError` when they are to be tried again.
+    """
+
+    def __init__(
+        self,
+        knock: Callable[[], Awaitable[None]],
+        migrate: Callable[[], Awaitable[None]] | None,
+        refused: Callable[[str], None],
+    ) -> None:
+        self._knock = knock
+        self._migrate = migrate
+        self._refused = refused
+        self.migrating = migrate is not None
+        """Whether the schema has still to be brought up to date."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Work on it for as long as the block lasts, or until it is done."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        try:
+            await self._until_ready()
+        except DatabaseRefusedError as error:
+            self._refused(str(error))
+        except Exception:  # noqa: BLE001 - a service that is never ready must not be silent about it
+            _log.exception("database could not be made ready")
+            self._refused("the database could not be made ready, because of a fault in the service")
+
+    async def _until_ready(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._knock()
+                if self._migrate is not None:
+                    await self._migrate()
+            except DatabaseUnreachableError as error:
+                _log.warning("database not ready, trying again", reason=str(error), seconds=pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                self.migrating = False
+                _log.info("database ready")
+                return

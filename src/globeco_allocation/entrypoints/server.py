@@ -1,0 +1,177 @@
+"""The server process: it listens, serves, and ends in order when it is told to."""
+
+import functools
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+
+from globeco_allocation import __version__
+from globeco_allocation.adapters.postgres.knock import knock
+from globeco_allocation.entrypoints.database_start import DatabaseStart
+from globeco_allocation.entrypoints.exit_codes import ExitCode
+from globeco_allocation.entrypoints.http.app import create_app
+from globeco_allocation.entrypoints.http.observability import Observability
+from globeco_allocation.entrypoints.http.options import HttpOptions
+from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.migration_process import migrate_in_child
+from globeco_allocation.entrypoints.settings import Settings
+from globeco_allocation.entrypoints.wiring import open_services
+
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection is kept: longer than what callers and gateways keep, so they close first."""
+
+LISTENING = "listening"
+"""The message of the log line that names the address and the port."""
+
+REQUESTS_SHARE, RECEIVE_SHARE = 0.5, 0.1
+"""Of the shutdown grace: how long requests, and then records whose caller is gone, are waited for."""
+
+_SAME_SIGNAL_SECONDS = 0.5
+_BACKLOG = 2048
+
+_log: Any = structlog.get_logger("globeco_allocation.server")
+
+
+def serve(settings: Settings, environ: Mapping[str, str]) -> int:
+    """Serve until SIGTERM or SIGINT; a second signal ends the process at once.
+
+    Args:
+        settings: Checked.
+        environ: The environment they were read from; migrations run with it.
+
+    Returns:
+        0 after an orderly end; 1 when the service cannot do its work as it is set up.
+    """
+    try:
+        listener = _listen(settings)
+    except OSError as error:
+        return _refuse(f"cannot listen on {settings.bind_address} port {settings.port}: {error.strerror}")
+    with listener:
+        return Service(settings, environ).run(listener)
+
+
+class Service:
+    """One server and what it serves.
+
+    Args:
+        settings: Checked.
+        environ: The environment they were read from.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        metrics = Metrics()
+        database = DatabaseStart(
+            knock=functools.partial(knock, settings.database),
+            migrate=functools.partial(migrate_in_child, environ) if settings.migrate_on_start else None,
+            refused=self._give_up,
+        )
+        app = create_app(
+            _http_options(settings), functools.partial(open_services, settings, metrics, database), metrics
+        )
+        self._server = _Server(app, settings)
+        self._code = int(ExitCode.OK)
+
+    def run(self, listener: socket.socket) -> int:
+        """Serve on an open socket.
+
+        Returns:
+            The process's exit code.
+        """
+        try:
+            self._server.run(sockets=[listener])
+        except SystemExit:  # uvicorn's word for a start that failed; the reason is logged
+            return ExitCode.FAILED
+        return self._code
+
+    def _give_up(self, reason: str) -> None:
+        """End in order, with a code that says that starting again as it is will not help."""
+        self._code = _refuse(reason)
+        self._server.end()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but a signal makes it unready first, and is not raised again after an orderly end."""
+
+    def __init__(self, app: Observability, settings: Settings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                interface="asgi3",
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_seconds * REQUESTS_SHARE)),
+            )
+        )
+        self._app = app
+        self._grace_seconds = settings.shutdown_grace_seconds
+        self._told_at: float | None = None
+
+    def end(self) -> None:
+        """Begin to end: unready at once, and out of the process when the grace is over, whatever hangs."""
+        if self._told_at is not None:
+            return
+        self._told_at = time.monotonic()
+        self._app.drain()
+        self.should_exit = True
+        watchdog = threading.Timer(self._grace_seconds, os._exit, (int(ExitCode.FAILED),))
+        watchdog.daemon = True
+        watchdog.start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end at the first signal; leave at once at the next one."""
+        del frame
+        # One Ctrl-C may come twice, from the terminal and from a program that passes it on.
+        if self._told_at is not None and time.monotonic() - self._told_at > _SAME_SIGNAL_SECONDS:
+            os._exit(128 + sig)
+        self.end()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say where."""
+        await super().startup(sockets)
+        for one in sockets or ():
+            address, port = one.getsockname()[:2]
+            _log.info(LISTENING, address=address, port=port, version=__version__, pid=os.getpid())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End in order: no new connections, answers, sends under way, then what is open."""
+        _log.info("ending")
+        await super().shutdown(sockets)
+        _log.info("ended")
+
+
+def _http_options(settings: Settings) -> HttpOptions:
+    return HttpOptions(
+        max_body_bytes=settings.max_request_bytes,
+        cors_allowed_origins=settings.cors_allowed_origins,
+        send_wait_seconds=settings.send_wait_seconds,
+        receive_grace_seconds=settings.shutdown_grace_seconds * RECEIVE_SHARE,
+        metrics_enabled=settings.metrics_enabled,
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
+    return socket.create_server((settings.bind_address, settings.port), family=family, backlog=_BACKLOG)
+
+
+def _refuse(reason: str) -> int:
+    """Say, in the log and to whoever started us, why the service ends."""
+    _log.error("cannot serve", reason=reason)
+    print(f"globeco-allocation: {reason}", file=sys.stderr, flush=True)
+    return ExitCode.FAILED

@@ -1,0 +1,159 @@
+"""The composition root: the one place that knows every part and how they fit together."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+
+from globeco_allocation.adapters.local_files import LocalFiles
+from globeco_allocation.adapters.postgres.batches import PostgresBatches
+from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
+from globeco_allocation.adapters.postgres.executions import PostgresExecutions
+from globeco_allocation.adapters.postgres.pool import Pool, open_pool
+from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
+from globeco_allocation.adapters.system_clock import SystemClock
+from globeco_allocation.adapters.trade_service import open_trade_service
+from globeco_allocation.domain.batch import ClaimTerms
+from globeco_allocation.domain.use_cases.deliver import DeliverFile
+from globeco_allocation.domain.use_cases.receive import ReceiveExecutions
+from globeco_allocation.domain.use_cases.send import SendBatch
+from globeco_allocation.entrypoints.database_start import DatabaseStart
+from globeco_allocation.entrypoints.logs import correlation_id
+from globeco_allocation.entrypoints.metrics import MeasuredPortfolios, Metrics
+from globeco_allocation.entrypoints.readiness import DatabaseReadiness
+from globeco_allocation.entrypoints.send_report import NO_CLI
+from globeco_allocation.entrypoints.sends import Sends
+from globeco_allocation.entrypoints.services import Services
+from globeco_allocation.entrypoints.settings import Settings
+from globeco_allocation.ports.accounting import AccountingCli
+from globeco_allocation.ports.clock import Clock
+from globeco_allocation.ports.files import TransactionFiles
+from globeco_allocation.ports.portfolios import Portfolios
+
+SUBPROCESS = "subprocess"
+"""The execution mode in which the accounting CLI is a process of this machine."""
+
+SENDS_SHARE = 0.2
+"""Of the shutdown grace: how long sends under way are waited for when all requests are answered."""
+
+_PREPARE_SECONDS = 10.0
+_CORRELATION_HEADER = "X-Correlation-ID"
+
+_log: Any = structlog.get_logger("globeco_allocation.wiring")
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings,
+    metrics: Metrics,
+    database: DatabaseStart,
+    *,
+    portfolios: Portfolios | None = None,
+    files: TransactionFiles | None = None,
+    accounting: AccountingCli | None = None,
+    clock: Clock | None = None,
+) -> AsyncGenerator[Services]:
+    """Open every part, real unless given; close them in reverse.
+
+    It opens without a database, a Trade Service or an output directory: each use tells whether it is there.
+
+    Args:
+        settings: How the real parts are set up.
+        metrics: Where they count.
+        database: Makes the database ready, for as long as the parts are open.
+        portfolios: Instead of the Trade Service.
+        files: Instead of ``OUTPUT_DIR``.
+        accounting: Instead of ``CLI_COMMAND``; the caller closes it.
+        clock: Instead of the machine's.
+    """
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.database, max_size=settings.db_pool_size))
+        if portfolios is None:
+            portfolios = await _open_trade_service(stack, settings, metrics)
+        if files is None:
+            files = await _open_output_directory(settings)
+        if accounting is None:
+            accounting = await _open_accounting(settings)
+        executions = PostgresExecutions(pool)
+        sends = await stack.enter_async_context(_sends(settings, metrics, pool, files, accounting))
+        await stack.enter_async_context(database.running())
+        yield Services(
+            executions=executions,
+            receive=ReceiveExecutions(executions, portfolios),
+            sends=sends,
+            readiness=DatabaseReadiness(pool, database),
+            clock=clock or SystemClock(),
+        )
+
+
+async def _open_trade_service(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Portfolios:
+    portfolios = await stack.enter_async_context(
+        open_trade_service(
+            settings.trade_service_url,
+            timeout_seconds=settings.trade_service_timeout_seconds,
+            attempts=settings.retry_max_attempts,
+            base_delay_seconds=settings.retry_base_delay_ms / 1000,
+            lookups_at_once=settings.trade_service_max_lookups,
+            breaker_threshold=settings.trade_service_breaker_failures,
+            breaker_open_seconds=settings.trade_service_breaker_open_seconds,
+            headers=_correlation,
+        )
+    )
+    return MeasuredPortfolios(portfolios, metrics)
+
+
+async def _open_output_directory(settings: Settings) -> LocalFiles:
+    """Prepare the directory; one that cannot be used costs sends alone, so it is no reason not to start."""
+    files = LocalFiles(settings.output_dir)
+    try:
+        async with asyncio.timeout(_PREPARE_SECONDS):
+            await files.prepare()
+            usable = await files.writable()
+    except TimeoutError:
+        usable = False
+    if not usable:
+        _log.warning("no file can be written to OUTPUT_DIR: sends will fail", path=str(settings.output_dir))
+    return files
+
+
+async def _open_accounting(settings: Settings) -> AccountingCli | None:
+    if not settings.cli_command:
+        _log.warning("CLI_COMMAND is not set: files are written, but not delivered")
+        return None
+    template = CommandTemplate.parse(settings.cli_command)
+    accounting = SubprocessCli(template, settings.output_dir, settings.cli_timeout_seconds)
+    try:
+        async with asyncio.timeout(_PREPARE_SECONDS):
+            await accounting.recover()
+    except (OSError, TimeoutError):
+        _log.warning("what an earlier run left in OUTPUT_DIR could not be looked through")
+    return accounting
+
+
+def _sends(
+    settings: Settings,
+    metrics: Metrics,
+    pool: Pool,
+    files: TransactionFiles,
+    accounting: AccountingCli | None,
+) -> Sends:
+    deliveries = PostgresDeliveries(pool)
+    deliver = None
+    if accounting is not None:
+        deliver = DeliverFile(deliveries, accounting, files, remove_delivered=settings.file_cleanup_enabled)
+    terms = ClaimTerms(file_quantity=settings.file_quantity)
+    return Sends(
+        SendBatch(PostgresBatches(pool), deliveries, files, deliver, terms),
+        deliveries,
+        metrics,
+        execution_mode=NO_CLI if accounting is None else SUBPROCESS,
+        grace_seconds=settings.shutdown_grace_seconds * SENDS_SHARE,
+    )
+
+
+def _correlation() -> dict[str, str]:
+    """Return the headers that tie an outgoing call to the request behind it."""
+    correlation = correlation_id()
+    return {_CORRELATION_HEADER: correlation} if correlation else {}
