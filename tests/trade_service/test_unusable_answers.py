@@ -34,7 +34,9 @@ LONGEST_ID = "683b6b9620f302c879a5fef4"
         pytest.param(found("abc", None), "names no portfolio", id="a portfolio and none"),
         pytest.param(found("abc", "abd"), "disagree", id="two portfolios"),
         pytest.param(found("abc", has_next=True), "too many executions", id="more than one page"),
-        pytest.param(found("abc", execution_service_id=28), "other executions", id="another execution"),
+        pytest.param(
+            found("abc", "abc", execution_service_id=28), "other executions", id="executions of others"
+        ),
     ],
 )
 async def test_an_unusable_answer_is_final(told: Told, reason: str) -> None:

@@ -74,7 +74,8 @@ class TradeServiceClient:
         Raises:
             UnavailableError: no connection, a broken answer, none within the time limit, a status 429 or 5xx.
             UnusableAnswerError: another status (redirects are not followed), a body that is too large or not
-                of the contract's shape, an execution that was not asked for, or more than one page of them.
+                of the contract's shape, several executions of which one was not asked for, or more than one
+                page of them.
         """
         named = f"execution service id {execution_service_id}"
         try:
@@ -153,7 +154,10 @@ def _decode(body: bytes, named: str) -> _Answer:
 
 
 def _portfolio_ids(answer: _Answer, execution_service_id: int) -> list[str | None]:
-    if any(one.execution_service_id not in {None, execution_service_id} for one in answer.executions):
+    asked_for = {None, execution_service_id}
+    if len(answer.executions) > 1 and any(
+        one.execution_service_id not in asked_for for one in answer.executions
+    ):
         # A filter that the Trade Service does not understand is dropped there, and everything comes back.
         raise UnusableAnswerError(
             "the Trade Service answered with other executions than those with"
