@@ -145,7 +145,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
             raise
         except FileNotWrittenError as error:
             _log.error(logs.SEND_FAILED, batch_id=batch.id, reason=str(error))
-            fault = f"The transaction file of batch {batch.id} was not written: {error}."
+            fault = f"Batch {batch.id} was not sent: {error}."
             deliveries = await self._deliveries.of_batch(batch.id)
         except Exception:  # noqa: BLE001 - whoever asked must learn which batch is affected
             _log.exception(logs.SEND_FAILED, batch_id=batch.id)

@@ -2,16 +2,19 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 
-from litestar import Litestar, Router
-from litestar.types import ControllerRouterHandler
+from litestar import Litestar, Response, Router, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
 
+from globeco_allocation.entrypoints.http.cors import Cors
+from globeco_allocation.entrypoints.http.docs import docs_asset, docs_page, openapi_document
 from globeco_allocation.entrypoints.http.errors import ErrorAnswers
 from globeco_allocation.entrypoints.http.executions import create_executions, get_execution, list_executions
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
-from globeco_allocation.entrypoints.http.probes import healthz, readyz
-from globeco_allocation.entrypoints.http.probes import metrics as show_metrics
+from globeco_allocation.entrypoints.http.probes import healthz, readyz, show_metrics
 from globeco_allocation.entrypoints.http.send import send_executions
 from globeco_allocation.entrypoints.http.state import AppState
 from globeco_allocation.entrypoints.metrics import Metrics
@@ -19,6 +22,17 @@ from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.services import Services
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+
+_ADDRESSES: dict[str, list[HTTPRouteHandler]] = {
+    "/api/v1/executions": [create_executions, list_executions],
+    "/api/v1/executions/{id:str}": [get_execution],
+    "/api/v1/executions/send": [send_executions],
+    "/healthz": [healthz],
+    "/readyz": [readyz],
+    "/docs": [docs_page],
+    "/docs/openapi.json": [openapi_document],
+    "/docs/static/{name:str}": [docs_asset],
+}
 
 
 def create_app(options: HttpOptions, open_services: OpenServices, metrics: Metrics) -> Observability:
@@ -33,16 +47,6 @@ def create_app(options: HttpOptions, open_services: OpenServices, metrics: Metri
         The app to be run by a server with its lifespan on. Call its `drain` when the process is told to end.
     """
     errors = ErrorAnswers(options.max_body_bytes)
-    handlers: list[ControllerRouterHandler] = [
-        # One router per address, so that its OPTIONS names every method.
-        Router("/api/v1/executions", route_handlers=[create_executions, list_executions]),
-        get_execution,
-        send_executions,
-        healthz,
-        readyz,
-    ]
-    if options.metrics_enabled:
-        handlers.append(show_metrics)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -51,13 +55,41 @@ def create_app(options: HttpOptions, open_services: OpenServices, metrics: Metri
             app.state.parts = AppState(services, errors, options, metrics, work, lambda: outer.draining)
             yield
 
-    inner = Litestar(
-        route_handlers=handlers,
+    inner: ASGIApp = Litestar(
+        route_handlers=_routers(options),
         lifespan=[lifespan],
         exception_handlers={**errors.handlers},
         request_max_body_size=options.max_body_bytes,
         logging_config=None,
         openapi_config=None,
     )
+    if options.cors_allowed_origins:
+        inner = Cors(inner, options.cors_allowed_origins)
     outer = Observability(inner, metrics, errors.last_resort)
     return outer
+
+
+def _routers(options: HttpOptions) -> list[Router]:
+    addresses = dict(_ADDRESSES)
+    if options.metrics_enabled:
+        addresses["/metrics"] = [show_metrics]
+    return [
+        Router(path, route_handlers=[_options_handler(handlers), *handlers])
+        for path, handlers in addresses.items()
+    ]
+
+
+def _options_handler(handlers: list[HTTPRouteHandler]) -> HTTPRouteHandler:
+    """Make the answer to OPTIONS; Litestar's own knows only the first handler of an address."""
+    methods: set[str] = {"OPTIONS"}
+    for handler in handlers:
+        methods |= {str(method) for method in handler.http_methods}
+    if "GET" in methods:
+        methods.add("HEAD")
+    allow = {"Allow": ", ".join(sorted(methods))}
+
+    @route(http_method="OPTIONS", include_in_schema=False, status_code=HTTPStatus.NO_CONTENT)
+    async def show_methods() -> Response[None]:
+        return Response(None, status_code=HTTPStatus.NO_CONTENT, headers=allow)
+
+    return show_methods

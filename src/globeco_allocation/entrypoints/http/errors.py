@@ -19,9 +19,12 @@ from globeco_allocation.ports.clock import Clock
 
 INTERNAL_FAULT = "The service failed on this request; its log says more, under the answer's correlation id."
 
+WINDOW_TAKEN = "Another sender claimed the same batch just now; what was ready goes out with it."
+NOTHING_THERE = "There is nothing under this address."
+
 _TEXTS = {
     HTTPStatus.BAD_REQUEST: "The request cannot be understood.",
-    HTTPStatus.NOT_FOUND: "There is nothing under this address.",
+    HTTPStatus.NOT_FOUND: NOTHING_THERE,
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method: see the Allow header.",
 }
 _log: Any = structlog.get_logger()
@@ -96,7 +99,7 @@ class ErrorAnswers:
     def _window_taken(self, _request: Request[Any, Any, Any], _error: WindowTakenError) -> Response[bytes]:
         return self.answer(
             HTTPStatus.CONFLICT,
-            "Another sender claimed the same batch at this moment; what was ready goes out with it.",
+            WINDOW_TAKEN,
         )
 
     def _unavailable(

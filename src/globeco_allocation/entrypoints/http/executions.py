@@ -23,9 +23,9 @@ from globeco_allocation.entrypoints.http.state import app_state
 
 MOST_PER_PAGE = 1000
 USUAL_PER_PAGE = 50
-LARGEST_OFFSET = 2**63 - 1
+LARGEST_OFFSET = 2**53 - 1  # what every JSON client reads exactly
 
-_DIGITS = re.compile("[0-9]{1,19}")
+_DIGITS = re.compile("[0-9]{1,16}")
 _INTEGER = re.compile("-?[0-9]+")
 _ID_DIGITS = len(str(LARGEST_ID))
 
@@ -62,7 +62,7 @@ async def list_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
     return json_response(execution_list_answer(page, limit, offset), HTTPStatus.OK)
 
 
-@get("/api/v1/executions/{id:str}", include_in_schema=False)
+@get(include_in_schema=False)
 async def get_execution(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Show one execution."""
     text: str = request.path_params["id"]

@@ -13,13 +13,13 @@ from globeco_allocation.entrypoints.metrics import CONTENT_TYPE
 from globeco_allocation.entrypoints.services import READY
 
 
-@get("/healthz", include_in_schema=False)
+@get(include_in_schema=False)
 async def healthz() -> Response[bytes]:
     """Tell that the process is alive, whatever it is missing."""
     return json_response(HealthAnswer("ok", __version__), HTTPStatus.OK)
 
 
-@get("/readyz", include_in_schema=False)
+@get(include_in_schema=False)
 async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Tell whether requests can be served now; asked anew each time, so that it recovers by itself."""
     checks = await _checks(app_state(request))
@@ -28,8 +28,8 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
     return json_response(ReadinessAnswer("not ready", checks), HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-@get("/metrics", include_in_schema=False)
-async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+@get(include_in_schema=False)
+async def show_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Show every metric in Prometheus' text format."""
     return Response(app_state(request).metrics.render(), media_type=CONTENT_TYPE)
 

@@ -17,7 +17,7 @@ LONGEST_WAIT_SECONDS: Final = 55
 _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 
 
-@post("/api/v1/executions/send", include_in_schema=False)
+@post(include_in_schema=False)
 async def send_executions(request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
     """Claim, write and deliver what became ready; what a body may hold has no meaning."""
     del body

@@ -1,0 +1,102 @@
+"""What the operations of the OpenAPI document have in common."""
+
+from typing import Any, Final
+
+from globeco_allocation.entrypoints.http import openapi_examples as examples
+from globeco_allocation.entrypoints.http.errors import INTERNAL_FAULT
+from globeco_allocation.entrypoints.http.observability import CORRELATION_HEADER
+from globeco_allocation.entrypoints.http.openapi_schemas import Json, ref
+from globeco_allocation.entrypoints.http.options import HttpOptions
+
+JSON: Final = "application/json"
+
+_UNAVAILABLE: Final = "The database cannot be reached; try again later."
+
+
+def operation(
+    name: str,
+    tag: str,
+    summary: str,
+    about: str,
+    responses: Json,
+    **more: Any,  # noqa: ANN401 - JSON
+) -> Json:
+    """Describe an operation; every one takes a correlation id."""
+    parameters = [*more.pop("parameters", ()), {"$ref": "#/components/parameters/CorrelationId"}]
+    return {
+        "operationId": name,
+        "tags": [tag],
+        "summary": summary,
+        "description": about,
+        "parameters": parameters,
+        "responses": responses,
+        **more,
+    }
+
+
+def answer(about: str, schema: str | Json, shown: Json, headers: Json | None = None) -> Json:
+    """Describe an answer as JSON, with the headers that every answer has."""
+    content: Json = {
+        "schema": ref(schema) if isinstance(schema, str) else schema,
+        "examples": named_examples(shown),
+    }
+    return {
+        "description": about,
+        "headers": {**common_headers(), **(headers or {})},
+        "content": {JSON: content},
+    }
+
+
+def named_examples(shown: Json) -> Json:
+    """Turn examples by summary into what the document wants."""
+    return {
+        name.replace(" ", "-").replace(",", ""): {"summary": name, "value": one}
+        for name, one in shown.items()
+    }
+
+
+def common_headers() -> Json:
+    """Return the headers of every answer."""
+    return {CORRELATION_HEADER: {"$ref": "#/components/headers/CorrelationId"}}
+
+
+def preference_applied() -> Json:
+    """Return the header that tells which of the caller's preferences was followed."""
+    return {
+        "Preference-Applied": {
+            "description": "The preference that was followed.",
+            "schema": {"type": "string"},
+        }
+    }
+
+
+def malformed() -> Json:
+    """Describe 400."""
+    text = "The request cannot be understood."
+    return answer("The request is malformed.", "Error", {"malformed": examples.error(400, text)})
+
+
+def too_large(options: HttpOptions) -> Json:
+    """Describe 413."""
+    text = f"The request body has more than {options.max_body_bytes} bytes."
+    return answer(text, "Error", {"too large": examples.error(413, text)})
+
+
+def fault() -> Json:
+    """Describe 500."""
+    return answer("The service failed.", "Error", {"a fault": examples.error(500, INTERNAL_FAULT)})
+
+
+def unavailable() -> Json:
+    """Describe 503."""
+    return answer(
+        "The database is away, or too much is under way; try again.",
+        "Error",
+        {"database away": examples.error(503, _UNAVAILABLE)},
+    )
+
+
+def integer_parameter(name: str, about: str, least: int, most: int, usual: int) -> Json:
+    """Describe a query parameter."""
+    schema = {"type": "integer", "minimum": least, "maximum": most, "default": usual}
+    return {"name": name, "in": "query", "description": about, "schema": schema}
