@@ -22,7 +22,6 @@ MIGRATION_LOCK_KEY = 8089002
 """The advisory lock that a migrating process holds for its session. (8089001 is the window protocol's.)"""
 
 _POLL_SECONDS = 0.1
-_KNOCK_SECONDS = 5.0
 _SETTINGS = {"statement_timeout": "60s"}
 _PASSING_CLASSES = {"08", "40", "53", "57"}
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -36,12 +35,14 @@ def migration_session(address: DatabaseAddress) -> "Generator[psycopg.Connection
         DatabaseRefusedError: asking again is of no use.
         DatabaseUnreachableError: it may be of use.
     """
-    with ThreadPoolExecutor(1) as thread:  # the caller's own may be running an event loop
-        thread.submit(asyncio.run, _knock(address)).result()
-
     import psycopg  # noqa: PLC0415 - for migrating only
 
     from globeco_allocation.adapters.postgres.direct_connection import connect  # noqa: PLC0415
+    from globeco_allocation.adapters.postgres.knock import knock  # noqa: PLC0415
+
+    # asyncpg says why it was not let in; psycopg keeps that SQLSTATE to itself.
+    with ThreadPoolExecutor(1) as thread:  # the caller's own may be running an event loop
+        thread.submit(asyncio.run, knock(address)).result()
 
     try:
         with connect(address, _SETTINGS) as session:
@@ -75,26 +76,6 @@ def alone(
     _check_rights(session, address)
     yield
     session.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK_KEY,))  # else the session's end frees it
-
-
-async def _knock(address: DatabaseAddress) -> None:
-    """See whether the server lets us in: asyncpg says why not, psycopg keeps that SQLSTATE to itself."""
-    import asyncpg  # noqa: PLC0415 - for migrating only
-
-    try:
-        connection = await asyncpg.connect(
-            host=address.host,
-            port=address.port,
-            database=address.name,
-            user=address.user,
-            password=address.password,
-            timeout=_KNOCK_SECONDS,
-        )
-        await connection.close(timeout=_KNOCK_SECONDS)
-    except asyncpg.PostgresError as error:
-        raise connection_failure(error.sqlstate, address) from error
-    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
-        raise connection_failure(None, address) from error
 
 
 def _got_lock(session: "psycopg.Connection") -> bool:
