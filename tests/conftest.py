@@ -142,7 +142,7 @@ def step_database_clock(database: DatabaseAddress) -> Callable[[timedelta], None
 
 @pytest.fixture
 def allocate() -> Callable[..., AllocatedExecution]:
-    """An execution of this execution-service id with its portfolio; the fields given by name say otherwise."""
+    """An execution of this execution-service id with its portfolio; named fields say otherwise."""
 
     def make(
         execution_service_id: int,
