@@ -1,7 +1,7 @@
 """Receiving executions: each record is judged alone, and each id is kept once."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -291,6 +291,22 @@ async def test_a_race_that_was_lost_is_skipped_under_the_winners_id(
         Created(28, 2),
         Skipped(27, ALREADY_EXISTS, 1),
     ]
+
+
+async def test_what_was_kept_by_another_and_is_gone_again_is_not_called_created(
+    receive: ReceiveExecutions,
+    executions: WatchedExecutions,
+    make_report: MakeReport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nothing(execution_service_ids: Collection[int]) -> dict[int, Execution]:
+        del execution_service_ids
+        return {}
+
+    executions.before_keep = [AllocatedExecution(make_report(), PORTFOLIO)]
+    monkeypatch.setattr(executions, "known", nothing)
+
+    assert await receive([make_report()]) == [Skipped(27, ALREADY_EXISTS, 1)]
 
 
 async def test_a_database_that_is_away_fails_the_call(
