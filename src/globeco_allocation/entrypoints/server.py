@@ -111,6 +111,7 @@ class _Server(uvicorn.Server):
                 ws="none",
                 lifespan="on",
                 log_config=None,
+                log_level="warning",  # what it says below that, we say ourselves
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,

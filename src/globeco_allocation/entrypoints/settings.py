@@ -175,7 +175,7 @@ class Settings:
     send_wait_seconds: float = setting(
         "SEND_WAIT_SECONDS",
         "8",
-        number(0, 3600),
+        number(1, 3600),
         "How long a send waits for its outcome; then it is answered 202, and goes on",
         unit="seconds",
     )

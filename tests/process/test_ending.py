@@ -1,0 +1,149 @@
+"""The service ends when it is told to: in order, in time, and losing nothing."""
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.process.conftest import StartService
+from tests.process.records import record, records
+from tests.process.service_process import ServiceProcess, wait_until
+
+from globeco_allocation.adapters.postgres.address import DatabaseAddress
+
+
+def listens(service: ServiceProcess) -> bool:
+    parts = urlsplit(service.url)
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_under_way_is_answered_before_the_end(
+    start_service: StartService,
+    database: DatabaseAddress,
+    slow_trade_service: Callable[[float], str],
+    number: signal.Signals,
+) -> None:
+    service = start_service(
+        database, TRADE_SERVICE_URL=slow_trade_service(700), TRADE_SERVICE_MAX_LOOKUPS="50"
+    )
+    wait_until(service.is_ready, "ready")
+    with ThreadPoolExecutor(1) as caller:
+        answer = caller.submit(service.post, "/api/v1/executions", records(100))
+        wait_until(service.is_connected, "the request is under way")
+        service.signal(number)
+        service.logged("ending")
+        wait_until(lambda: not listens(service), "new connections are refused")
+
+        assert not answer.done()
+        status, body = answer.result()
+
+    assert (status, body["processedCount"], len(body["results"])) == (201, 100, 100)
+    assert service.exit_code() == 0
+    assert service.stderr == ""
+
+
+def test_a_send_under_way_is_waited_for(
+    start_service: StartService, database: DatabaseAddress, trade_service: str
+) -> None:
+    service = start_service(
+        database,
+        TRADE_SERVICE_URL=trade_service,
+        SEND_WAIT_SECONDS="1",
+        SIMULATED_ACCOUNTING_MS_PER_ROW="2500",
+    )
+    wait_until(service.is_ready, "ready")
+    service.post("/api/v1/executions", [record(1)])
+    status, _ = service.post("/api/v1/executions/send", {})
+    service.signal()
+
+    assert status == 202
+    assert service.exit_code() == 0
+    ended = service.logged("batch ended")
+    assert (ended["status"], ended["records"]) == ("success", 1)
+
+
+def test_a_run_of_the_accounting_cli_outlives_us(
+    start_service: StartService, database: DatabaseAddress, trade_service: str, tmp_path: Path
+) -> None:
+    done = tmp_path / "done"
+    go_on = tmp_path / "go-on"
+    service = start_service(
+        database,
+        TRADE_SERVICE_URL=trade_service,
+        SEND_WAIT_SECONDS="1",
+        SHUTDOWN_GRACE_SECONDS="1",
+        CLI_COMMAND=f"""sh -c "until test -e {go_on}; do sleep 0.05; done; echo {{filename}} > {done}" """,
+    )
+    wait_until(service.is_ready, "ready")
+    service.post("/api/v1/executions", [record(1)])
+    service.post("/api/v1/executions/send", {})
+    wait_until(lambda: service.runs("sh"), "the run began")
+    service.signal()
+    service.exit_code()
+    go_on.touch()
+
+    wait_until(done.exists, "the run went on to its end")
+
+
+def test_a_request_that_hangs_ends_with_the_grace(
+    start_service: StartService, database: DatabaseAddress, slow_trade_service: Callable[[float], str]
+) -> None:
+    service = start_service(
+        database,
+        TRADE_SERVICE_URL=slow_trade_service(60_000),
+        TRADE_SERVICE_TIMEOUT_SECONDS="60",
+        SHUTDOWN_GRACE_SECONDS="2",
+    )
+    wait_until(service.is_ready, "ready")
+    with ThreadPoolExecutor(1) as caller:
+        answer = caller.submit(service.post, "/api/v1/executions", [record(1)])
+        wait_until(service.is_connected, "the request is under way")
+        told = time.monotonic()
+        service.signal()
+        code = service.exit_code()
+        took = time.monotonic() - told
+
+        assert answer.exception() or answer.result()[0] >= 500
+    assert took < 2 + 3  # the grace, and a busy machine's delays
+    assert code == 0
+
+
+def test_a_second_signal_ends_it_at_once(
+    start_service: StartService, database: DatabaseAddress, slow_trade_service: Callable[[float], str]
+) -> None:
+    service = start_service(
+        database,
+        TRADE_SERVICE_URL=slow_trade_service(60_000),
+        TRADE_SERVICE_TIMEOUT_SECONDS="60",
+        SHUTDOWN_GRACE_SECONDS="600",
+    )
+    wait_until(service.is_ready, "ready")
+    with ThreadPoolExecutor(1) as caller:
+        answer = caller.submit(service.post, "/api/v1/executions", [record(1)])
+        wait_until(service.is_connected, "the request is under way")
+
+        def end() -> bool:
+            service.signal()
+            return service.process.poll() is not None
+
+        wait_until(end, "one of the next signals ends it")
+
+        assert answer.exception() is not None
+    assert service.exit_code() == 128 + signal.SIGTERM
+
+
+def test_it_ends_in_order_while_its_database_is_away(start_service: StartService) -> None:
+    service = start_service(DatabaseAddress("127.0.0.1", 1, "postgres", "postgres"))
+    service.logged("listening")
+    service.signal()
+
+    assert service.exit_code() == 0
