@@ -199,17 +199,20 @@ def _given() -> Generator[Server]:
 def _container() -> Generator[Server]:
     _ask_docker()
     from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
+    from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
 
-    container = PostgresContainer("postgres:17", driver=None)
-    try:
-        container.start()
-    except Exception as error:
-        container.stop()
-        raise NoServerError(f"the container did not start ({type(error).__name__})") from error
-    try:
-        yield Server(_address(container.get_connection_url()), "a postgres:17 container")
-    finally:
-        container.stop()
+    testcontainers_config.max_tries = 30  # seconds, once the image is here
+    with ExitStack() as stack:
+        try:
+            container = PostgresContainer("postgres:17", driver=None)
+            stack.callback(container.stop)
+            container.start()
+            address = _address(container.get_connection_url())
+            with connect(address, {}):  # an engine may start what cannot be reached from here
+                pass
+        except Exception as error:
+            raise NoServerError(f"the container cannot be used ({type(error).__name__})") from error
+        yield Server(address, "a postgres:17 container")
 
 
 def _ask_docker() -> None:

@@ -184,12 +184,14 @@ def test_a_claim_waits_for_those_who_keep_and_takes_in_what_they_kept(database: 
     ):
         with creator.transaction():
             keep(creator, [1])
+            # As if the clock stepped back a day between the stamp and the claim.
+            creator.execute("UPDATE execution SET ready_to_send_timestamp = now() + interval '1 day'")
             claimed = threads.submit(claim, sender, FIRST_START)
             wait_until(watcher, sender)
-        previous, start = claimed.result(timeout=20)
+        _, start = claimed.result(timeout=20)
         stamp = creator.execute("SELECT ready_to_send_timestamp FROM execution").fetchall()[0][0]
 
-    assert previous <= stamp < start
+    assert start == stamp + TICK
 
 
 def test_those_who_keep_wait_for_a_claim_and_are_stamped_after_it(database: DatabaseAddress) -> None:
