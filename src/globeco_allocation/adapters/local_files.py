@@ -7,8 +7,8 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -98,9 +98,10 @@ class LocalFiles:
         try:
             with _Explained(name):
                 await finish(draft.append, header)
-            async for some in _chunks(executions):
-                with _Explained(name):
-                    await finish(draft.append_rows, some, row)
+            async with aclosing(_chunks(executions)) as chunks:
+                async for some in chunks:
+                    with _Explained(name):
+                        await finish(draft.append_rows, some, row)
             with _Explained(name):
                 return await finish(draft.publish)
         finally:
@@ -134,7 +135,7 @@ class _Explained:
             raise FileNotWrittenError(f"the file {self._name} was not written: {reason}") from error
 
 
-async def _chunks(executions: AsyncIterator[Execution]) -> AsyncIterator[Sequence[Execution]]:
+async def _chunks(executions: AsyncIterator[Execution]) -> AsyncGenerator[Sequence[Execution]]:
     some: list[Execution] = []
     async for execution in executions:
         some.append(execution)

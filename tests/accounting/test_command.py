@@ -1,0 +1,157 @@
+"""CLI_COMMAND is split once and filled in argument by argument."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from globeco_allocation.adapters.subprocess_cli import CommandTemplate
+from globeco_allocation.adapters.subprocess_cli.environment import child_environment
+
+
+def argv(text: str, **changes: str) -> list[str]:
+    values = {"filename": "t.csv", "output_dir": "/data", "home": "/home/us", "run": "globeco-t-1", **changes}
+    return CommandTemplate.parse(text).argv(**values)
+
+
+def test_fields_are_filled_in_wherever_they_stand() -> None:
+    arguments = argv("cli --file={output_dir}/{filename} -v {home}/x:/y --tag {run}")
+
+    assert arguments == ["cli", "--file=/data/t.csv", "-v", "/home/us/x:/y", "--tag", "globeco-t-1"]
+
+
+def test_a_value_with_blanks_quotes_and_braces_stays_one_argument() -> None:
+    arguments = argv("cli {output_dir}/{filename}", output_dir="/a b/$(date) 'q' {home}")
+
+    assert arguments == ["cli", "/a b/$(date) 'q' {home}/t.csv"]
+
+
+def test_quoted_words_of_the_template_stay_together() -> None:
+    assert argv("""cli "a b" 'c {filename}' d\\ e""") == ["cli", "a b", "c t.csv", "d e"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "names no program"),
+        ("   ", "names no program"),
+        ("'' {filename}", "names no program"),
+        ("cli 'open {filename}", "cannot be split into words: no closing quotation"),
+        ("cli {filename} \\", "cannot be split into words: no escaped character"),
+        ("cli {file}", r"holds \{file\}; known are"),
+        ("cli {filename} {}", r"holds \{\}; known are"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        CommandTemplate.parse(text)
+
+
+def test_braces_around_something_else_are_left_alone() -> None:
+    assert argv("cli --format '{{.Name}}' '{\"a\":1}' {filename}")[1:4] == [
+        "--format",
+        "{{.Name}}",
+        '{"a":1}',
+    ]
+
+
+def test_a_template_without_the_file_is_a_fault_only_where_it_is_used() -> None:
+    template = CommandTemplate.parse("kubectl apply")
+
+    with pytest.raises(ValueError, match=r"must hold \{filename\}"):
+        template.require_filename()
+
+
+def test_a_relative_program_is_looked_up_from_the_services_own_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "cli").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+
+    assert argv("bin/cli {filename}")[0] == str(tmp_path / "bin" / "cli")
+    assert argv("./bin/cli {filename}")[0] == str(tmp_path / "bin" / "cli")
+    assert argv("bin/absent {filename}")[0] == str(tmp_path / "bin" / "absent")
+
+
+def test_a_bare_program_is_looked_up_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "the-cli").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert argv("the-cli {filename}")[0] == str(tmp_path / "the-cli")
+    assert argv("no-such-cli {filename}")[0] == "no-such-cli"
+
+
+SPECIFIED = (
+    "docker run --rm -v /tmp/portfolio-files:/data --network host globeco-portfolio-cli:latest"
+    " process --file /data/{filename} --output-dir /data"
+)
+
+
+def test_a_container_gets_the_runs_name_and_is_not_removed() -> None:
+    words = argv(SPECIFIED)
+
+    assert words[1:5] == ["run", "--name", "globeco-t-1", "-v"]
+    assert "--rm" not in words
+    assert words[-4:] == ["--file", "/data/t.csv", "--output-dir", "/data"]
+
+
+def test_a_container_named_by_its_run_keeps_that_name() -> None:
+    words = argv("podman run --name=pa-{run} image process --file {filename}")
+
+    assert words[1:4] == ["run", "--name=pa-globeco-t-1", "image"]
+    template = CommandTemplate.parse("podman run --name=pa-{run} image process --file {filename}")
+    assert (template.kill_argv(run="7") or [])[1:] == ["kill", "pa-7"]
+
+
+def test_only_a_container_needs_a_command_to_be_killed() -> None:
+    docker = CommandTemplate.parse("docker --context far run image --file {filename}")
+
+    assert (docker.kill_argv(run="globeco-t-1") or [])[1:] == ["--context", "far", "kill", "globeco-t-1"]
+    assert CommandTemplate.parse("cli run {filename}").kill_argv(run="globeco-t-1") is None
+
+
+@pytest.mark.parametrize("options", ["-d", "--detach", "-id", "--detach=true"])
+def test_a_container_must_not_be_left_to_itself(options: str) -> None:
+    with pytest.raises(ValueError, match="must not detach"):
+        CommandTemplate.parse(f"docker run {options} image --file {{filename}}")
+
+
+def test_no_two_containers_may_share_a_name() -> None:
+    with pytest.raises(ValueError, match="no two runs may share a name"):
+        CommandTemplate.parse("docker run --name accounting image --file {filename}")
+
+
+def test_the_cli_inherits_neither_settings_nor_secrets() -> None:
+    ours = {
+        "DB_HOST": "db",
+        "DB_PASSWORD": "x",
+        "DATABASE_URL": "postgres://u:p@db",
+        "PGPASSWORD": "x",
+        "TRADE_SERVICE_URL": "http://trade",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=x",
+        "CLI_COMMAND": "cli",
+        "PORT": "8089",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "GITHUB_TOKEN": "x",
+        "some_password": "x",
+        "OPENAI_API_KEY": "x",
+    }
+    theirs = {
+        "PATH": "/bin",
+        "HOME": "/home/us",
+        "TZ": "UTC",
+        "DOCKER_HOST": "unix:///run/docker.sock",
+        "GLOBECO_PA_SERVER_HOST": "accounting",
+        "GLOBECO_PA_API_TOKEN": "theirs",
+        "SIMULATED_ACCOUNTING_FAULT": "",
+    }
+
+    assert child_environment(ours | theirs) == theirs
+
+
+def test_the_environment_is_a_copy() -> None:
+    child_environment(os.environ)["PATH"] = "changed"
+
+    assert os.environ["PATH"] != "changed"
