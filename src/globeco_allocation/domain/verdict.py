@@ -121,12 +121,7 @@ class Judge:
             return RecordVerdict.UNKNOWN, "the accounting CLI's error file could not be read here"
         answer = _ANSWER.fullmatch(message)
         if answer is None:
-            if message.startswith("HTTP "):
-                return RecordVerdict.UNKNOWN, message  # an answer, but none that was ever recorded
-            if not message.startswith('Post "'):
-                return RecordVerdict.REFUSED, message  # the CLI's own words: never sent
-            never_sent = _NEVER_CONNECTED.match(message) is not None
-            return (RecordVerdict.NOT_SENT if never_sent else RecordVerdict.UNKNOWN), message
+            return _verdict_without_answer(message), message
         if answer["status"] == "207":
             return self._judge_one_of_many(row.source_id, message, answer["body"])
         if answer["status"] == "400":
@@ -143,6 +138,14 @@ class Judge:
             return RecordVerdict.UNKNOWN, "Portfolio Accounting's answer does not name this record"
         field, words = answer.failures[source_id]
         return _verdict_of_failure(field, words), f"{field}: {words}"
+
+
+def _verdict_without_answer(message: str) -> RecordVerdict:
+    if message.startswith("HTTP "):
+        return RecordVerdict.UNKNOWN  # an answer, but none that was ever recorded
+    if not message.startswith('Post "'):
+        return RecordVerdict.REFUSED  # the CLI's own words: never sent
+    return RecordVerdict.NOT_SENT if _NEVER_CONNECTED.match(message) else RecordVerdict.UNKNOWN
 
 
 def _verdict_of_failure(field: str, words: str) -> RecordVerdict:
