@@ -1,5 +1,6 @@
-"""The window guarantee as a state machine, for whatever keeps executions and claims windows."""
+"""How properties are tried, and the window guarantee as a state machine for whatever keeps that promise."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -20,6 +21,11 @@ from hypothesis.stateful import (
 )
 
 from globeco_allocation.domain import TICK, Batch, StoreUnavailableError, WindowTakenError
+
+# The same examples on every machine, however slow it is; other ones, and more, to explore.
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 CLOCK_STEPS = [timedelta(hours=-1), -TICK, TICK, timedelta(seconds=1), timedelta(hours=1)]
 
