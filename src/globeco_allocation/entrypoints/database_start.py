@@ -13,7 +13,7 @@ import structlog
 
 from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
+LONGEST_PAUSE_SECONDS = 5.0
 
 _log: Any = structlog.get_logger("globeco_allocation.database")
 
@@ -25,6 +25,7 @@ class DatabaseStart:
         knock: Sees whether the database lets us in.
         migrate: Brings its schema up to date; None leaves that to others.
         refused: Told, once, why the database cannot be used at all.
+        first_pause_seconds: Before the second try; it doubles with each one, up to `LONGEST_PAUSE_SECONDS`.
 
     *knock* and *migrate* raise `DatabaseUnreachableError` when they are to be tried again.
     """
@@ -34,10 +35,12 @@ class DatabaseStart:
         knock: Callable[[], Awaitable[None]],
         migrate: Callable[[], Awaitable[None]] | None,
         refused: Callable[[str], None],
+        first_pause_seconds: float = 0.5,
     ) -> None:
         self._knock = knock
         self._migrate = migrate
         self._refused = refused
+        self._first_pause_seconds = first_pause_seconds
         self.migrating = migrate is not None
         """Whether the schema has still to be brought up to date."""
 
@@ -62,7 +65,7 @@ class DatabaseStart:
             self._refused("the database could not be made ready, because of a fault in the service")
 
     async def _until_ready(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        pause = self._first_pause_seconds
         while True:
             try:
                 await self._knock()

@@ -74,10 +74,12 @@ def _post(url: str, wait: int) -> tuple[int, dict[str, Any], str]:
     """
     import http.client  # noqa: PLC0415 (not for --help)
     import urllib.error  # noqa: PLC0415
+    import urllib.parse  # noqa: PLC0415
     import urllib.request  # noqa: PLC0415
 
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("an address begins with http:// or https://")
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("an address begins with http:// or https:// and names a host")
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Prefer": f"wait={wait}"}
     request = urllib.request.Request(  # noqa: S310 (checked above)
         f"{url.rstrip('/')}/api/v1/executions/send", b"{}", headers

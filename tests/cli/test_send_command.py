@@ -1,0 +1,133 @@
+"""``globeco-allocation send`` asks a running service, and its exit code says what came of it."""
+
+import http.server
+import json
+import socket
+import threading
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from globeco_allocation.entrypoints.cli import main
+from globeco_allocation.entrypoints.exit_codes import ExitCode
+
+SENT = {
+    "processedCount": 3,
+    "fileName": "transactions_20260302_150000_7.csv",
+    "status": "success",
+    "message": "All 3 executions were booked.",
+    "batchId": 7,
+    "jobName": "",
+    "jobStatus": "",
+    "executionMode": "subprocess",
+}
+REQUESTS: list[tuple[str, str, bytes]] = []
+
+Answer = Callable[[int, bytes], str]
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Generator[str]:
+    """Serve one answer to every POST."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            REQUESTS.append((self.path, self.headers["Prefer"], self.rfile.read(length)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+            del format, args
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+@pytest.fixture
+def answer() -> Generator[Answer]:
+    REQUESTS.clear()
+    with ExitStack() as stack:
+        yield lambda status, body: stack.enter_context(answering(status, body))
+
+
+def error(status: int) -> bytes:
+    return json.dumps(
+        {"message": "It did not work.", "status": status, "timestamp": "2026-03-02T15:00:00Z"}
+    ).encode()
+
+
+def test_it_says_what_was_sent(answer: Answer, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["send", "--url", answer(200, json.dumps(SENT).encode()), "--wait", "20"])
+
+    printed = capsys.readouterr().out
+    assert code == ExitCode.OK
+    assert "All 3 executions were booked." in printed
+    assert "batch 7, 3 executions, file transactions_20260302_150000_7.csv" in printed
+    assert REQUESTS == [("/api/v1/executions/send", "wait=20", b"{}")]
+
+
+def test_it_prints_the_answer_as_it_came(answer: Answer, capsys: pytest.CaptureFixture[str]) -> None:
+    body = json.dumps(SENT)
+
+    assert main(["send", "--json", "--url", answer(200, body.encode())]) == ExitCode.OK
+    assert capsys.readouterr().out == f"{body}\n"
+
+
+def test_a_partial_delivery_has_an_exit_code_of_its_own(answer: Answer) -> None:
+    body = json.dumps({**SENT, "status": "partial"}).encode()
+
+    assert main(["send", "--url", answer(200, body)]) == ExitCode.PARTIAL
+
+
+def test_what_goes_on_in_the_service_has_an_exit_code_of_its_own(
+    answer: Answer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = json.dumps({**SENT, "status": "processing"}).encode()
+
+    assert main(["send", "--url", answer(202, body)]) == ExitCode.UNDER_WAY
+    assert "batch 7" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", [409, 503])
+def test_what_may_work_later_is_to_be_tried_again(
+    answer: Answer, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["send", "--url", answer(status, error(status))])
+
+    assert code == ExitCode.TRY_AGAIN
+    assert "It did not work." in capsys.readouterr().err
+
+
+def test_a_failed_delivery_says_which_batch_it_is(answer: Answer, capsys: pytest.CaptureFixture[str]) -> None:
+    body = json.dumps({**json.loads(error(500)), "details": {**SENT, "status": "failed"}}).encode()
+
+    assert main(["send", "--url", answer(500, body)]) == ExitCode.FAILED
+    assert "batch 7" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b"\xff"])
+def test_another_server_s_answer_is_a_failure(answer: Answer, body: bytes) -> None:
+    assert main(["send", "--url", answer(200, body)]) == ExitCode.FAILED
+
+
+def test_nobody_there_is_to_be_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    assert main(["send", "--url", f"http://127.0.0.1:{port}"]) == ExitCode.TRY_AGAIN
+    assert "no answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "localhost:8089", "http://", "http://a b"])
+def test_an_address_that_is_none_is_a_failure(url: str) -> None:
+    assert main(["send", "--url", url]) == ExitCode.FAILED
