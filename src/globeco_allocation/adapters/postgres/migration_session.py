@@ -25,6 +25,7 @@ _POLL_SECONDS = 0.1
 _SETTINGS = {"statement_timeout": "60s"}
 _PASSING_CLASSES = {"08", "40", "53", "57"}
 _LOCK_NOT_AVAILABLE = "55P03"
+_INSUFFICIENT_PRIVILEGE = "42501"
 
 
 @contextmanager
@@ -108,10 +109,15 @@ def _translated(error: "psycopg.Error", address: DatabaseAddress) -> AllocationE
         return connection_failure(state, address)
     if state == _LOCK_NOT_AVAILABLE or state[:2] in _PASSING_CLASSES:
         return DatabaseUnreachableError(f"database {address.name!r} was busy or broke off (SQLSTATE {state})")
+    if state == _INSUFFICIENT_PRIVILEGE:
+        return DatabaseRefusedError(
+            f"role {address.user!r} lacks rights in database {address.name!r}: it must be able to read the "
+            "tables there, and own them where something is missing"
+        )
     table, constraint = error.diag.table_name, error.diag.constraint_name
     return DatabaseRefusedError(
         f"database {address.name!r} cannot be brought up to date: "
         + (f"table {table!r}" if table else "a table")
-        + " or its rows are not what the specification asks for, or rights are missing "
+        + " or its rows are not what the specification asks for "
         + f"(SQLSTATE {state}{f', {constraint}' if constraint else ''}; the server's log has the statement)"
     )
