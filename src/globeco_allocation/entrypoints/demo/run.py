@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,13 +23,16 @@ UNKNOWN_TO_TRADE_SERVICE = (5202, 5252)
 Json = dict[str, Any]
 
 
-def run(output: Path, stream: TextIO = sys.stdout) -> int:
-    """Run the demonstration, leaving its files in *output*.
+def run(folder: Path, stream: TextIO = sys.stdout) -> int:
+    """Run the demonstration, leaving its files in a new folder of *folder*, named by the time.
+
+    Each run has a database of its own, whose ids begin at 1, so it needs an empty ledger at accounting too.
 
     Returns:
         0 when every record ended as it should; 1 when the service did not do its job.
     """
     records = read_records()
+    output = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with tempfile.TemporaryDirectory(prefix="globeco-") as scratch:
         options = StackOptions(
             data=Path(scratch) / "postgresql",
