@@ -51,6 +51,6 @@ def test_the_file_holds_each_created_execution_once(
         rows = list(csv.DictReader(lines))
 
     assert [row["source_id"] for row in rows] == [f"AC{number}" for number in range(1, 282)]
-    # The end of New York's day: the last 10 millionth of a second, midnight, and midnight less a second in UTC.
-    assert [row["transaction_date"] for row in rows[270:273]] == ["20260302", "20260303", "20260302"]
+    # New York: the last tenth of a microsecond of the day, midnight, and in UTC a second before it.
+    assert [row["transaction_date"] for row in rows[271:274]] == ["20260302", "20260303", "20260302"]
     assert rows[0]["price"] == "63.54199824", demo.stdout
