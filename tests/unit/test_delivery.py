@@ -18,3 +18,16 @@ def test_a_status_is_kept_under_the_word_of_the_design() -> None:
         "partial",
         "failed",
     ]
+
+
+def test_a_delivery_takes_the_steps_of_the_design_and_no_others() -> None:
+    steps = {(str(before), str(after)) for after in DeliveryStatus for before in after.follows}
+
+    assert steps == {
+        ("claimed", "written"),
+        ("written", "delivering"),
+        ("delivering", "delivered"),
+        ("delivering", "partial"),
+        ("delivering", "failed"),
+        ("failed", "delivering"),
+    }
