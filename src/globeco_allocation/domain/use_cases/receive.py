@@ -97,7 +97,9 @@ class ReceiveExecutions:
     async def _allocate(
         self, new: Sequence[NewExecution]
     ) -> tuple[list[AllocatedExecution], dict[int, LookupFailedError]]:
-        found = await asyncio.gather(*(self._look_up(execution) for execution in new))
+        async with asyncio.TaskGroup() as lookups:
+            tasks = [lookups.create_task(self._look_up(execution)) for execution in new]
+        found = [task.result() for task in tasks]
         allocated = [one for one in found if isinstance(one, AllocatedExecution)]
         failures = {
             execution.execution_service_id: one
