@@ -105,6 +105,24 @@ def test_a_batch_starts_above_the_newest_stamp_and_passes_over_none_and_infinity
         assert claim(connection, FIRST_START) == (FIRST_START, future + TICK)
 
 
+def scans_of_whole_tables(connection: psycopg.Connection) -> object:
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    return connection.execute(
+        "SELECT relname, seq_scan FROM pg_stat_user_tables"
+        " WHERE relname IN ('execution', 'batch_history') ORDER BY relname"
+    ).fetchall()
+
+
+def test_rows_are_found_by_index_though_a_small_table_is_read_faster_whole(database: DatabaseAddress) -> None:
+    with connect(database, {}) as connection:
+        before = scans_of_whole_tables(connection)
+        keep(connection, [1, 2, 3])
+        keep(connection, [3, 4])
+        claim(connection, FIRST_START)
+
+        assert scans_of_whole_tables(connection) == before
+
+
 def test_two_claims_of_one_window_collide_on_batch_history(database: DatabaseAddress) -> None:
     with connect(database, {}) as connection:
         claim(connection, FIRST_START)
