@@ -44,6 +44,9 @@ CREATE OR REPLACE FUNCTION keep_executions(
     average_prices        numeric[]
 ) RETURNS TABLE (execution_service_id integer, id integer, is_new boolean)
 LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -139,6 +142,7 @@ CREATE OR REPLACE FUNCTION claim_batch(
     requested_by        text
 ) RETURNS TABLE (id integer, previous_start_time timestamptz, start_time timestamptz)
 LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
