@@ -21,6 +21,7 @@ class DatabaseRelay:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port: int = free.getsockname()[1]
         self._open = False
+        self._flowing = threading.Event()
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -32,13 +33,19 @@ class DatabaseRelay:
     def mend(self) -> None:
         """Let the database be reached from now on."""
         self._open = True
+        self._flowing.set()
         listener = socket.create_server(("127.0.0.1", self._port))
         self._sockets.append(listener)
         self._start(self._accept, listener)
 
+    def freeze(self) -> None:
+        """Keep every connection, take new ones, and pass nothing on."""
+        self._flowing.clear()
+
     def cut(self) -> None:
         """Break every connection, and refuse new ones."""
         self._open = False
+        self._flowing.set()
         for one in self._sockets:
             with suppress(OSError):  # it was closed from the other side
                 one.shutdown(socket.SHUT_RDWR)
@@ -69,8 +76,8 @@ class DatabaseRelay:
                 return
             far = self._connect()
             self._sockets += [near, far]
-            self._start(_pump, near, far)
-            self._start(_pump, far, near)
+            self._start(self._pump, near, far)
+            self._start(self._pump, far, near)
 
     def _connect(self) -> socket.socket:
         if not self._database.host.startswith("/"):
@@ -79,11 +86,11 @@ class DatabaseRelay:
         far.connect(f"{self._database.host}/.s.PGSQL.{self._database.port}")
         return far
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):  # cut
-        while chunk := source.recv(65536):
-            sink.sendall(chunk)
-    for one in (source, sink):
-        with suppress(OSError):  # the other direction was first
-            one.shutdown(socket.SHUT_RDWR)
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):  # cut
+            while chunk := source.recv(65536):
+                self._flowing.wait()
+                sink.sendall(chunk)
+        for one in (source, sink):
+            with suppress(OSError):  # the other direction was first
+                one.shutdown(socket.SHUT_RDWR)

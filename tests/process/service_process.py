@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import psutil
@@ -82,9 +82,14 @@ class ServiceProcess:
         connections = psutil.Process(self.process.pid).net_connections("tcp")
         return any(one.status == psutil.CONN_ESTABLISHED and one.laddr[1] == port for one in connections)
 
-    def runs(self, program: str) -> bool:
-        """Tell whether a program runs that it started."""
-        return any(child.name() == program for child in psutil.Process(self.process.pid).children())
+    def children(self, word: str) -> list[psutil.Process]:
+        """Return the processes it started that have *word* in their command lines."""
+        found: list[psutil.Process] = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):  # it has just ended
+                if word in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send it a signal, unless it has ended."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 from tests.process.conftest import StartService
@@ -11,6 +12,8 @@ from tests.process.records import record
 from tests.process.service_process import wait_until
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.direct_connection import connect
+from globeco_allocation.adapters.postgres.migration_session import MIGRATION_LOCK_KEY
 
 
 def test_a_database_that_comes_later_is_waited_for(
@@ -89,3 +92,44 @@ def test_without_migrations_of_its_own_it_waits_for_the_schema(
 
     wait_until(service.is_ready, "ready once the schema is there")
     assert service.get("/api/v1/executions")[0] == 200
+
+
+def test_a_database_that_says_nothing_makes_it_unready_within_seconds(
+    start_service: StartService, relay: DatabaseRelay
+) -> None:
+    relay.mend()
+    service = start_service(relay.address)
+    wait_until(service.is_ready, "ready")
+
+    relay.freeze()
+    asked = time.monotonic()
+
+    assert service.database_check() == "unavailable"
+    assert time.monotonic() - asked < 3  # it waits for 1 s, on a busy machine
+
+
+def test_replicas_that_start_at_once_share_one_new_database(
+    start_service: StartService, empty_database: DatabaseAddress
+) -> None:
+    replicas = [start_service(empty_database) for _ in range(3)]
+
+    for replica in replicas:
+        wait_until(replica.is_ready, "ready")
+        assert replica.stderr == ""
+
+
+def test_it_says_that_it_is_migrating_and_can_be_ended_meanwhile(
+    start_service: StartService, empty_database: DatabaseAddress
+) -> None:
+    with connect(empty_database, {}) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK_KEY,))
+        service = start_service(empty_database)
+        wait_until(lambda: bool(service.children("migrate")), "the migration is under way")
+        (migration,) = service.children("migrate")
+
+        assert service.database_check() == "migrating"
+
+        service.signal()
+
+        assert service.exit_code() == 0
+        assert not migration.is_running()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.process.conftest import StartService
+from tests.process.database_relay import DatabaseRelay
 from tests.process.records import record, records
 from tests.process.service_process import ServiceProcess, wait_until
 
@@ -86,7 +87,7 @@ def test_a_run_of_the_accounting_cli_outlives_us(
     wait_until(service.is_ready, "ready")
     service.post("/api/v1/executions", [record(1)])
     service.post("/api/v1/executions/send", {})
-    wait_until(lambda: service.runs("sh"), "the run began")
+    wait_until(lambda: bool(service.children("until test")), "the run began")
     service.signal()
     service.exit_code()
     go_on.touch()
@@ -147,3 +148,19 @@ def test_it_ends_in_order_while_its_database_is_away(start_service: StartService
     service.signal()
 
     assert service.exit_code() == 0
+
+
+def test_it_ends_with_the_grace_whatever_hangs(start_service: StartService, relay: DatabaseRelay) -> None:
+    relay.mend()
+    service = start_service(relay.address, SHUTDOWN_GRACE_SECONDS="1")
+    wait_until(service.is_ready, "ready")
+    relay.freeze()
+    with ThreadPoolExecutor(1) as caller:
+        caller.submit(service.get, "/api/v1/executions")
+        wait_until(service.is_connected, "a request waits for the database")
+        told = time.monotonic()
+        service.signal()
+        code = service.exit_code()
+
+    assert code == -signal.SIGALRM  # closing the database's connections takes up to 5 s
+    assert time.monotonic() - told < 1 + 2

@@ -1,12 +1,15 @@
 """Whether the service can do its work now."""
 
 import asyncio
-from typing import Final
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Final, Self
 
 from globeco_allocation.adapters.postgres.pool import Pool
 from globeco_allocation.adapters.postgres.schema import schema_is_there
 from globeco_allocation.domain.errors import StoreUnavailableError
 from globeco_allocation.entrypoints.database_start import DatabaseStart
+from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.services import READY
 
 UNAVAILABLE: Final = "unavailable"
@@ -21,7 +24,7 @@ SCHEMA_MISSING: Final = "schema missing"
 _ANSWER_SECONDS = 1.0
 
 
-class DatabaseReadiness:
+class DatabaseReadiness(AbstractAsyncContextManager["DatabaseReadiness"]):
     """Ready when the database answers and its schema is there; the service can do without all else.
 
     Without the Trade Service known executions are still served and records are told why they failed; an
@@ -35,16 +38,35 @@ class DatabaseReadiness:
     def __init__(self, pool: Pool, start: DatabaseStart) -> None:
         self._pool = pool
         self._start = start
+        self._questions = OwnedTasks(grace_seconds=0)
+        self._question: asyncio.Task[bool] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Do nothing: the database is asked when somebody wants to know."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drop the question that is open."""
+        await self._questions.__aexit__(kind, error, trace)
 
     async def checks(self) -> dict[str, str]:
         """Ask the database; see `globeco_allocation.entrypoints.services.Readiness`."""
         return {"database": await self._database()}
 
     async def _database(self) -> str:
+        # A database that says nothing takes seconds until its question is given up, and each question holds
+        # a connection. So nobody waits for that, and there is one question at a time.
+        question = self._question
+        if question is None or question.done():
+            question = self._question = self._questions.start(schema_is_there(self._pool))
+        await asyncio.wait((question,), timeout=_ANSWER_SECONDS)
+        if not question.done() or question.cancelled():
+            return UNAVAILABLE
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                complete = await schema_is_there(self._pool)
-        except (StoreUnavailableError, TimeoutError):
+            complete = question.result()
+        except StoreUnavailableError:
             return UNAVAILABLE
         if self._start.migrating:
             return MIGRATING

@@ -2,9 +2,9 @@
 
 import functools
 import os
+import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from types import FrameType
@@ -48,7 +48,8 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         environ: The environment they were read from; migrations run with it.
 
     Returns:
-        0 after an orderly end; 1 when the service cannot do its work as it is set up.
+        0 after an orderly end; 1 when the service cannot do its work as it is set up. A process that has not
+        ended when the grace is over is ended by SIGALRM, and by another signal at once (128 + its number).
     """
     try:
         listener = _listen(settings)
@@ -130,9 +131,9 @@ class _Server(uvicorn.Server):
         self._told_at = time.monotonic()
         self._app.drain()
         self.should_exit = True
-        watchdog = threading.Timer(self._grace_seconds, os._exit, (int(ExitCode.FAILED),))
-        watchdog.daemon = True
-        watchdog.start()
+        # The kernel's own timer and the signal's default: nothing of ours can hang that badly.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, self._grace_seconds)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end at the first signal; leave at once at the next one."""

@@ -78,12 +78,13 @@ async def open_services(
             accounting = await _open_accounting(settings)
         executions = PostgresExecutions(pool)
         sends = await stack.enter_async_context(_sends(settings, metrics, pool, files, accounting))
+        readiness = await stack.enter_async_context(DatabaseReadiness(pool, database))
         await stack.enter_async_context(database.running())
         yield Services(
             executions=executions,
             receive=ReceiveExecutions(executions, portfolios),
             sends=sends,
-            readiness=DatabaseReadiness(pool, database),
+            readiness=readiness,
             clock=clock or SystemClock(),
         )
 
