@@ -132,14 +132,7 @@ async def open_pool(
             timeout=bounds.acquire,
             command_timeout=_client_bound(bounds.statement),
             reset=_keep_session,
-            server_settings={
-                "application_name": application_name,
-                "timezone": "UTC",
-                "default_transaction_isolation": "read committed",
-                "lock_timeout": _ms(bounds.lock),
-                "statement_timeout": _ms(bounds.statement),
-                "idle_in_transaction_session_timeout": _ms(bounds.idle),
-            },
+            server_settings=session_settings(bounds, application_name),
         )
     try:
         yield Pool(pool, bounds)
@@ -148,6 +141,18 @@ async def open_pool(
             await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
         except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             pool.terminate()
+
+
+def session_settings(bounds: Bounds, application_name: str = "globeco-allocation") -> dict[str, str]:
+    """Return the server's settings for a session that keeps to *bounds*, in UTC and READ COMMITTED."""
+    return {
+        "application_name": application_name,
+        "timezone": "UTC",
+        "default_transaction_isolation": "read committed",
+        "lock_timeout": _ms(bounds.lock),
+        "statement_timeout": _ms(bounds.statement),
+        "idle_in_transaction_session_timeout": _ms(bounds.idle),
+    }
 
 
 async def _each(rows: AsyncIterator[asyncpg.Record]) -> AsyncGenerator[asyncpg.Record]:
