@@ -91,7 +91,10 @@ def _render_as_json(_logger: object, _method: str, event: EventDict) -> bytes:
 
 
 def _render_for_people() -> Callable[[Any, str, EventDict], bytes]:
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,  # a richer one would show what variables hold
+    )
 
     def render(logger: object, method: str, event: EventDict) -> bytes:
         return str(renderer(logger, method, event)).encode(errors="backslashreplace")

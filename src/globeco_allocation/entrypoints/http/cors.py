@@ -1,7 +1,7 @@
 """Cross-origin answers, for configured origins only.
 
-Litestar's own middleware answers a refused preflight in a shape of its own and takes patterns for origins; this
-one takes exact origins, and leaves it to the browser to refuse.
+Litestar's own middleware answers a refused preflight in a shape of its own and takes patterns for origins;
+this one takes exact origins, and leaves it to the browser to refuse.
 """
 
 from collections.abc import Collection

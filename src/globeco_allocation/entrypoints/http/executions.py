@@ -33,10 +33,10 @@ _log: Any = structlog.get_logger()
 
 
 @post(include_in_schema=False)
-async def create_executions(request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
+async def create_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Receive 1 to 100 executions; the work on them goes on when the caller hangs up."""
     try:
-        records = read_records(body)
+        records = read_records(await request.body())
     except UnreadableBodyError as error:
         raise RefusedRequestError(HTTPStatus.BAD_REQUEST, str(error)) from error
     state = app_state(request)

@@ -18,9 +18,9 @@ _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 
 
 @post(include_in_schema=False)
-async def send_executions(request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
-    """Claim, write and deliver what became ready; what a body may hold has no meaning."""
-    del body
+async def send_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Claim, write and deliver what became ready; what a body holds has no meaning."""
+    await request.body()  # read all the same, for its size is limited
     state = app_state(request)
     exchange = current_exchange()
     usual = state.options.send_wait_seconds

@@ -1,0 +1,173 @@
+"""The HTTP app on in-memory twins, called as a client calls it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import uvicorn
+
+from globeco_allocation.adapters.memory.accounting import MemoryAccounting
+from globeco_allocation.adapters.memory.batches import MemoryBatches
+from globeco_allocation.adapters.memory.clock import MemoryClock
+from globeco_allocation.adapters.memory.database import MemoryDatabase
+from globeco_allocation.adapters.memory.deliveries import MemoryDeliveries
+from globeco_allocation.adapters.memory.executions import MemoryExecutions
+from globeco_allocation.adapters.memory.files import MemoryFiles
+from globeco_allocation.adapters.memory.portfolios import MemoryPortfolios
+from globeco_allocation.domain.batch import ClaimTerms
+from globeco_allocation.domain.use_cases import DeliverFile, ReceiveExecutions, SendBatch
+from globeco_allocation.entrypoints.http.app import create_app
+from globeco_allocation.entrypoints.http.observability import Observability
+from globeco_allocation.entrypoints.http.options import HttpOptions
+from globeco_allocation.entrypoints.metrics import MeasuredPortfolios, Metrics
+from globeco_allocation.entrypoints.send_report import NO_CLI
+from globeco_allocation.entrypoints.sends import Sends
+from globeco_allocation.entrypoints.services import Services
+
+PORTFOLIO = "68336002fe95851f0a2aedb1"
+
+REPORT: dict[str, Any] = {
+    "executionServiceId": 1,
+    "isOpen": False,
+    "executionStatus": "FULL",
+    "tradeType": "BUY",
+    "destination": "ML",
+    "securityId": "68336002fe95851f0a2aeda9",
+    "ticker": "IBM",
+    "quantity": 100,
+    "limitPrice": None,
+    "receivedTimestamp": "2026-03-02T14:59:00Z",
+    "sentTimestamp": "2026-03-02T14:59:01.5Z",
+    "quantityFilled": 100,
+    "totalAmount": 1000,
+    "averagePrice": 10,
+}
+
+
+def report(key: int = 1, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 (any field)
+    """An execution as a client reports it; a change to ... leaves the field out."""
+    record = REPORT | {"executionServiceId": key} | changes
+    return {name: value for name, value in record.items() if value is not ...}
+
+
+class EveryPortfolio(dict[int, str | None]):
+    """Knows the portfolio of every execution."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: int) -> str | None:
+        return PORTFOLIO
+
+
+class Checks:
+    """Readiness to order."""
+
+    def __init__(self) -> None:
+        self.found = {"database": "ok"}
+        self.asleep = False
+
+    async def checks(self) -> dict[str, str]:
+        if self.asleep:
+            await asyncio.Event().wait()
+        return self.found
+
+
+@dataclass
+class Bench:
+    """Twins behind an app; change them at any time, the options before it is opened."""
+
+    options: HttpOptions = field(default_factory=HttpOptions)
+    with_cli: bool = True
+    send_limit: int = 100
+    grace_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.clock = MemoryClock()
+        self.database = MemoryDatabase(self.clock)
+        self.batches = MemoryBatches(self.database)
+        self.deliveries = MemoryDeliveries(self.database)
+        self.files = MemoryFiles()
+        self.accounting = MemoryAccounting(self.files.contents)
+        self.portfolios = MemoryPortfolios()
+        self.portfolios.portfolios = EveryPortfolio()
+        self.executions = MemoryExecutions(self.database)
+        self.checks = Checks()
+        self.metrics = Metrics()
+
+    @asynccontextmanager
+    async def services(self) -> AsyncGenerator[Services]:
+        deliver = DeliverFile(self.deliveries, self.accounting, self.files) if self.with_cli else None
+        send = SendBatch(self.batches, self.deliveries, self.files, deliver, ClaimTerms())
+        async with Sends(
+            send,
+            self.deliveries,
+            self.metrics,
+            execution_mode="subprocess" if self.with_cli else NO_CLI,
+            limit=self.send_limit,
+            grace_seconds=self.grace_seconds,
+        ) as sends:
+            yield Services(
+                executions=self.executions,
+                receive=ReceiveExecutions(self.executions, MeasuredPortfolios(self.portfolios, self.metrics)),
+                sends=sends,
+                readiness=self.checks,
+                clock=self.clock,
+            )
+
+    def app(self) -> Observability:
+        return create_app(self.options, self.services, self.metrics)
+
+    @asynccontextmanager
+    async def client(self, app: Observability | None = None) -> AsyncGenerator[httpx.AsyncClient]:
+        """A client of the running app, in the test's own event loop."""
+        app = app or self.app()
+        async with _lifespan(app):
+            transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # pyright: ignore[reportArgumentType]
+            async with httpx.AsyncClient(transport=transport, base_url="http://allocation") as client:
+                yield client
+
+    @asynccontextmanager
+    async def server(self) -> AsyncGenerator[int]:
+        """The app behind a real server; yields its port."""
+        server = _Server(uvicorn.Config(self.app(), port=0, lifespan="on", log_config=None, ws="none"))
+        serving = asyncio.create_task(server.serve())
+        await until(lambda: server.started)
+        try:
+            yield server.servers[0].sockets[0].getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield  # pytest keeps its own
+
+
+@asynccontextmanager
+async def _lifespan(app: Observability) -> AsyncGenerator[None]:
+    """Start and end an ASGI app as a server does."""
+    inbox: asyncio.Queue[Any] = asyncio.Queue()
+    outbox: asyncio.Queue[Any] = asyncio.Queue()
+    scope: Any = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+    life = asyncio.create_task(app(scope, inbox.get, outbox.put))
+    await inbox.put({"type": "lifespan.startup"})
+    assert (await outbox.get())["type"] == "lifespan.startup.complete"
+    try:
+        yield
+    finally:
+        await inbox.put({"type": "lifespan.shutdown"})
+        await life
+
+
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait until *condition* holds, with a bound."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (it is not ours to set an event)
+            await asyncio.sleep(0.005)
