@@ -20,6 +20,7 @@ from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
+from globeco_allocation.entrypoints.http_protocol import Protocol
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.migration_process import migrate_in_child
 from globeco_allocation.entrypoints.settings import Settings
@@ -108,7 +109,7 @@ class _Server(uvicorn.Server):
                 app,
                 interface="asgi3",
                 loop="uvloop",
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,
