@@ -6,6 +6,7 @@ from typing import Any
 
 from asyncpg.exceptions import InsufficientPrivilegeError as InsufficientPrivilegeError
 from asyncpg.exceptions import InterfaceError as InterfaceError
+from asyncpg.exceptions import InternalClientError as InternalClientError
 from asyncpg.exceptions import (
     InvalidAuthorizationSpecificationError as InvalidAuthorizationSpecificationError,
 )

@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
-from globeco_allocation.adapters.postgres.translation import translated
-from globeco_allocation.domain.errors import StoreUnavailableError
+from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS, translated
 
 _PREFETCH = 2_000
-_CLOSE_SECONDS = 5.0
 _PING_SECONDS = 1.0
 _READY = "SELECT 1 FROM batch_history LIMIT 1"
 _STREAM_BOUNDS = """
@@ -32,6 +30,7 @@ class Bounds:
         idle: Within a transaction, for us: a paused process stalls nobody for longer (design, "Windows").
         stream_statement: For one portion of a stream; the first one sorts the whole window.
         stream_idle: Between two portions of a stream, while they are written to disk. It holds no lock.
+        close: For connections in use, when the pool is closed; then they are cut off.
     """
 
     acquire: float = 3
@@ -40,6 +39,7 @@ class Bounds:
     idle: float = 5
     stream_statement: float = 60
     stream_idle: float = 300
+    close: float = 5
 
 
 class Pool:
@@ -56,7 +56,7 @@ class Pool:
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """Run one statement as a transaction of its own, and return its rows."""
         with translated():
-            async with self._pool.acquire(timeout=self._bounds.acquire) as connection:
+            async with self._connection() as connection:
                 return await connection.fetch(sql, *arguments)
 
     async def fetch_row(self, sql: str, *arguments: object) -> asyncpg.Record | None:
@@ -72,25 +72,18 @@ class Pool:
         passes through unchanged.
         """
         bounds = self._bounds
-        with translated():
-            connection = await self._pool.acquire(timeout=bounds.acquire)
-        transaction = connection.transaction(isolation="read_committed", readonly=True)
-        try:
+        async with AsyncExitStack() as stack:
             with translated():
+                connection = await stack.enter_async_context(self._connection())
+                transaction = connection.transaction(isolation="read_committed", readonly=True)
                 await transaction.start()
                 await connection.fetch(_STREAM_BOUNDS, _ms(bounds.stream_statement), _ms(bounds.stream_idle))
             rows = connection.cursor(
                 sql, *arguments, prefetch=_PREFETCH, timeout=_client_bound(bounds.stream_statement)
             )
-            async with aclosing(_each(rows)) as translated_rows:
-                yield translated_rows
-        finally:
-            # Nothing is lost with a read-only transaction: a connection that cannot even roll it back is
-            # thrown away when it is released, and the caller's own error, if any, passes through.
-            with suppress(StoreUnavailableError), translated():
-                await transaction.rollback()
-            with suppress(StoreUnavailableError), translated():
-                await self._pool.release(connection, timeout=bounds.acquire)
+            yield await stack.enter_async_context(aclosing(_each(rows)))
+            with suppress(*DRIVER_ERRORS):
+                await transaction.rollback()  # nothing is lost with a read-only one, even if this fails
 
     async def ping(self) -> None:
         """Make sure, within a second, that the database answers and has its tables.
@@ -102,6 +95,23 @@ class Pool:
             async with asyncio.timeout(_PING_SECONDS):
                 await self.fetch(_READY)
 
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[asyncpg.Connection]:
+        connection = await self._pool.acquire(timeout=self._bounds.acquire)
+        try:
+            yield connection
+        except asyncpg.PostgresError:
+            raise  # the server answered: the connection goes on
+        except BaseException:
+            # Left in the middle. To go on using it, the driver would ask the server over a second connection
+            # to end the statement, and wait for that: too long where nobody answers any more.
+            with suppress(asyncpg.InterfaceError):  # it was closed already, and has left the pool
+                connection.terminate()
+            raise
+        finally:
+            with suppress(*DRIVER_ERRORS):
+                await self._pool.release(connection)
+
 
 @asynccontextmanager
 async def open_pool(
@@ -112,7 +122,7 @@ async def open_pool(
     application_name: str = "globeco-allocation",
     bounds: Bounds | None = None,
 ) -> AsyncGenerator[Pool]:
-    """Open connections as they are needed, and close them all at the end, within 5 seconds.
+    """Open connections as they are needed, and close them all at the end, within `Bounds.close`.
 
     With *min_size* 0 it opens without a database; each use tells whether there is one.
 
@@ -138,8 +148,8 @@ async def open_pool(
         yield Pool(pool, bounds)
     finally:
         try:
-            await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
-        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await asyncio.wait_for(pool.close(), bounds.close)
+        except DRIVER_ERRORS:
             pool.terminate()
 
 

@@ -33,6 +33,9 @@ _BY_CLASS = {
     "58": _UNREACHABLE,  # trouble outside PostgreSQL: input or output failed
 }
 
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""Whatever the driver raises (``TimeoutError`` is an ``OSError``)."""
+
 # Ours, of claim_batch: behind the newest start, and no batch begins there (any more).
 _NO_WINDOW_BEGINS_THERE = "GA003"
 
@@ -49,7 +52,7 @@ def translated() -> Generator[None]:
     """
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except DRIVER_ERRORS as error:
         if _is_window_taken(error):
             raise WindowTakenError("another sender has claimed the same window") from error
         reason = _unavailable(error)
@@ -77,6 +80,8 @@ def _unavailable(error: Exception) -> str | None:
             return _UNREACHABLE
         case asyncpg.InterfaceError():
             return _UNREACHABLE  # the connection, or the whole pool, is closed
+        case asyncpg.InternalClientError():
+            return _UNREACHABLE  # the server's last words reached a connection while it was idle
         case asyncpg.PostgresError():
             sqlstate = error.sqlstate or ""
             return _BY_SQLSTATE.get(sqlstate, _BY_CLASS.get(sqlstate[:2]))
