@@ -36,7 +36,7 @@ KEEP = "SELECT id FROM keep_executions($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$1
 WAITING = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 TRAFFIC = Path(__file__).with_name("window_traffic.py")
 SECONDS = 4
-LOCK_SECONDS, IDLE_SECONDS, SLACK = 2.0, 5.0, 1.0
+LOCK_SECONDS, IDLE_SECONDS, SLACK = 2.0, 5.0, 1.5
 
 
 @pytest.fixture
