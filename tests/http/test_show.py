@@ -11,6 +11,7 @@ import pytest
 from tests.http.bench import PORTFOLIO, Bench, report
 
 from globeco_allocation.domain.execution import Execution
+from globeco_allocation.ports.executions import Page
 
 URL = "/api/v1/executions"
 
@@ -151,6 +152,22 @@ async def test_a_page_says_where_it_stands(
     assert [one["id"] for one in answer.json()["executions"]] == ids
     assert pagination["totalPages"] == pages
     assert (pagination["currentPage"], pagination["hasNext"], pagination["hasPrevious"]) == place
+
+
+async def test_the_database_is_asked_for_no_offset_that_it_could_not_count_to(
+    bench: Bench, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    page = bench.executions.page
+
+    async def watched_page(*, limit: int, offset: int) -> Page:
+        asked.append(offset)
+        return await page(limit=limit, offset=offset)
+
+    monkeypatch.setattr(bench.executions, "page", watched_page)
+    await client.get(f"{URL}?offset=9007199254740991")
+
+    assert asked == [2**31 - 1]
 
 
 async def test_an_empty_list_has_no_pages(client: httpx.AsyncClient) -> None:
