@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.http.bench import Bench, report
 
+from globeco_allocation.domain.errors import StoreUnavailableError
 from globeco_allocation.entrypoints import logs
 
 URL = "/api/v1/executions"
@@ -231,6 +232,7 @@ async def test_work_goes_on_when_the_server_cancels_the_request(bench: Bench) ->
 
         assert request.cancelled()
         assert await is_created(client)
+        assert 'executions_total{result="created"} 1.0' in (await client.get("/metrics")).text
 
 
 async def test_the_apps_end_waits_for_records_whose_caller_is_gone(bench: Bench) -> None:
@@ -242,3 +244,18 @@ async def test_the_apps_end_waits_for_records_whose_caller_is_gone(bench: Bench)
         asyncio.get_running_loop().call_later(0.05, lookups.may_end.set)
 
     assert await bench.executions.get(1) is not None
+
+
+async def test_work_that_fails_when_its_caller_has_gone_is_logged(bench: Bench) -> None:
+    lookups = SlowLookups(bench)
+    with capture_logs() as lines:
+        async with bench.client() as client:
+            request = asyncio.create_task(post(client, report(27)))
+            await asyncio.wait_for(lookups.began.wait(), 5)
+            request.cancel()
+            await asyncio.wait((request,))
+            bench.database.available = False
+            lookups.may_end.set()
+
+    (line,) = [one for one in lines if one["event"] == logs.WORK_FAILED]
+    assert isinstance(line["exc_info"], StoreUnavailableError)

@@ -28,6 +28,7 @@ BODIES = [
     for status, answer in [("request", operation.get("requestBody", {})), *operation["responses"].items()]
     for media in answer.get("content", {}).values()
     for title, example in media.get("examples", {}).items()
+    if (status, title) != ("request", "three-records-with-three-outcomes")  # breaks the rules on purpose
 ]
 
 
@@ -91,8 +92,6 @@ def test_every_operation_says_what_it_does_and_shows_every_answer(operation: dic
 def test_every_example_fits_its_schema(schema: dict[str, Any], example: object) -> None:
     judge = jsonschema_rs.validator_for(schema | {"components": DOCUMENT["components"]})
 
-    if "three-records" in str(example) or '"SHORT"' in json.dumps(example):
-        return  # shows what comes of a record that breaks the rules
     judge.validate(example)
 
 

@@ -6,7 +6,13 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import structlog
+
+from globeco_allocation.entrypoints import logs
+
 T = TypeVar("T")
+
+_log: Any = structlog.get_logger()
 
 
 class OwnedTasks(AbstractAsyncContextManager["OwnedTasks"]):
@@ -32,8 +38,16 @@ class OwnedTasks(AbstractAsyncContextManager["OwnedTasks"]):
         return task
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do *work* to its end, even when the caller is cancelled meanwhile; return or raise what it does."""
-        return await asyncio.shield(self.start(work))
+        """Do *work* to its end, even when the caller is cancelled meanwhile; return or raise what it does.
+
+        What it raises after the caller was cancelled is logged.
+        """
+        task = self.start(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)
+            raise
 
     async def __aenter__(self) -> Self:
         """Do nothing: tasks are started one by one."""
@@ -55,3 +69,8 @@ class OwnedTasks(AbstractAsyncContextManager["OwnedTasks"]):
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # seen here, so that asyncio does not complain when no caller waits any more
+
+
+def _log_failure(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error(logs.WORK_FAILED, exc_info=error)

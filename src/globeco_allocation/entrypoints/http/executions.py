@@ -1,14 +1,15 @@
 """``/api/v1/executions``: receive, list and show executions."""
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from litestar import Request, Response, get, post
 
-from globeco_allocation.domain.execution import LARGEST_ID
-from globeco_allocation.domain.use_cases.receive import Receipt, Skipped
+from globeco_allocation.domain.execution import LARGEST_ID, NewExecution
+from globeco_allocation.domain.use_cases.receive import Receipt, Skipped, Unreadable
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.answers import (
     CreateAnswer,
@@ -19,7 +20,7 @@ from globeco_allocation.entrypoints.http.answers import (
 )
 from globeco_allocation.entrypoints.http.errors import RefusedRequestError
 from globeco_allocation.entrypoints.http.records import UnreadableBodyError, camel_case, read_records
-from globeco_allocation.entrypoints.http.state import app_state
+from globeco_allocation.entrypoints.http.state import AppState, app_state
 
 MOST_PER_PAGE = 1000
 USUAL_PER_PAGE = 50
@@ -40,15 +41,7 @@ async def create_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
     except UnreadableBodyError as error:
         raise RefusedRequestError(HTTPStatus.BAD_REQUEST, str(error)) from error
     state = app_state(request)
-    receipts = await state.work.finish(state.services.receive(records))
-    answer = create_answer(receipts)
-    differing = _report_differing(receipts)
-    state.metrics.executions_answered(
-        created=answer.processed_count,
-        skipped=answer.skipped_count,
-        failed=answer.error_count,
-        differing=differing,
-    )
+    answer = await state.work.finish(_receive(state, records))
     return json_response(answer, _status(answer))
 
 
@@ -76,6 +69,19 @@ async def get_execution(request: Request[Any, Any, Any]) -> Response[bytes]:
     if found is None:
         raise RefusedRequestError(HTTPStatus.NOT_FOUND, "There is no execution of this id.")
     return json_response(execution_answer(found), HTTPStatus.OK)
+
+
+async def _receive(state: AppState, records: Sequence[NewExecution | Unreadable]) -> CreateAnswer:
+    """Receive the records, count and log what came of them; all of it also when the caller is gone."""
+    receipts = await state.services.receive(records)
+    answer = create_answer(receipts)
+    state.metrics.executions_answered(
+        created=answer.processed_count,
+        skipped=answer.skipped_count,
+        failed=answer.error_count,
+        differing=_report_differing(receipts),
+    )
+    return answer
 
 
 def _status(answer: CreateAnswer) -> HTTPStatus:
