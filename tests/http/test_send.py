@@ -217,6 +217,18 @@ async def test_a_caller_may_choose_how_long_it_waits(
     assert took < 2
 
 
+async def test_a_caller_that_waits_for_the_claim_alone_is_told_at_once_that_it_failed(
+    bench: Bench, client: httpx.AsyncClient
+) -> None:
+    bench.database.available = False
+    started = time.monotonic()
+    answer = await client.post(URL, headers={"Prefer": "respond-async"})
+    took = time.monotonic() - started
+
+    assert answer.status_code == 503
+    assert took < 4
+
+
 async def test_a_preference_that_nobody_knows_is_ignored(client: httpx.AsyncClient) -> None:
     answer = await client.post(URL, headers={"Prefer": "wait=soon, handling=lenient"})
 

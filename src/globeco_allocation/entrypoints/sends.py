@@ -86,9 +86,10 @@ class Sends(AbstractAsyncContextManager["Sends"]):
             )
         send = _Send()
         task = self._tasks.start(self._run(send, requested_by))
+        task.add_done_callback(send.ended)
         await asyncio.wait((task,), timeout=max(wait_seconds - _REPORT_SECONDS, 0))
         if wait_seconds < claim_seconds:
-            await send.is_claimed(claim_seconds - wait_seconds)
+            await send.is_claimed_or_ended(claim_seconds - max(wait_seconds, 0))
         if task.done() and not task.cancelled():
             return task.result()
         if send.batch is None:
@@ -126,8 +127,11 @@ class Sends(AbstractAsyncContextManager["Sends"]):
                 if send.batch is None:
                     raise
                 raise StoreUnavailableError(
-                    f"batch {send.batch_id} is claimed, but the database went away before it was delivered"
+                    f"batch {send.batch_id} is claimed, but the database went away before its end was known"
                 ) from error
+            except Exception:
+                _log.exception(logs.SEND_FAILED, batch_id=send.batch_id)
+                raise
         _log.info(
             logs.BATCH_ENDED,
             batch_id=report.batch_id,
@@ -149,7 +153,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
             deliveries = await self._deliveries.of_batch(batch.id)
         except Exception:  # noqa: BLE001 - whoever asked must learn which batch is affected
             _log.exception(logs.SEND_FAILED, batch_id=batch.id)
-            fault = f"Batch {batch.id} was not sent, because of a fault in the service; its log says more."
+            fault = f"Batch {batch.id} did not get to its end: a fault in the service; its log says more."
             deliveries = await self._deliveries.of_batch(batch.id)
         self._count(deliveries)
         return report_on(batch.id, deliveries, self._execution_mode, over=True, fault=fault)
@@ -173,7 +177,7 @@ class _Send:
 
     def __init__(self) -> None:
         self.batch: Batch | None = None
-        self._claimed = asyncio.Event()
+        self._claimed_or_ended = asyncio.Event()
 
     @property
     def batch_id(self) -> int | None:
@@ -181,11 +185,14 @@ class _Send:
 
     def claimed(self, batch: Batch) -> None:
         self.batch = batch
-        self._claimed.set()
+        self._claimed_or_ended.set()
 
-    async def is_claimed(self, seconds: float) -> bool:
+    def ended(self, _task: object) -> None:
+        self._claimed_or_ended.set()
+
+    async def is_claimed_or_ended(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                return await self._claimed.wait()
+                return await self._claimed_or_ended.wait()
         except TimeoutError:
             return False
