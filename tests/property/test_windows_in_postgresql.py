@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import asyncpg
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
@@ -23,11 +23,12 @@ KEYS_OF_A_RUN = 30
 KEEP = "SELECT is_new FROM keep_executions($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)"
 
 HOW = settings(
-    max_examples=12,
-    stateful_step_count=25,
+    max_examples=20,
+    stateful_step_count=35,
     deadline=None,
     derandomize=True,
     database=None,
+    phases=[Phase.generate],  # time goes on in there: a failure does not shrink
     suppress_health_check=[HealthCheck.too_slow],
 )
 
