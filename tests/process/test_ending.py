@@ -88,11 +88,13 @@ def test_a_run_of_the_accounting_cli_outlives_us(
     service.post("/api/v1/executions", [record(1)])
     service.post("/api/v1/executions/send", {})
     wait_until(lambda: bool(service.children("until test")), "the run began")
+    (run,) = service.children("until test")
     service.signal()
     service.exit_code()
-    go_on.touch()
 
-    wait_until(done.exists, "the run went on to its end")
+    assert run.is_running(), service.log
+    go_on.touch()
+    wait_until(done.exists, f"the run went on to its end; log: {service.log}")
 
 
 def test_a_request_that_hangs_ends_with_the_grace(
