@@ -343,7 +343,7 @@ async def test_more_sends_than_allowed_are_refused_before_anything_is_claimed() 
     assert afterwards.json()["batchId"] == 3
 
 
-async def test_sends_take_turns_and_each_window_has_its_own_file(
+async def test_files_are_written_while_a_run_goes_on_and_runs_keep_their_order(
     bench: Bench, client: httpx.AsyncClient
 ) -> None:
     bench.accounting.gate.clear()
@@ -352,13 +352,14 @@ async def test_sends_take_turns_and_each_window_has_its_own_file(
         await create(client, key)
         sends.append(asyncio.create_task(client.post(URL)))
         await until(lambda: f"batches_claimed_total {len(sends)}.0" in bench.metrics.render().decode())
-    waiting = len(bench.files.contents)
+    await until(lambda: len(bench.files.contents) == len(sends))
+    run_by_then = len(bench.accounting.runs)
     bench.accounting.gate.set()
     answers: Sequence[httpx.Response] = await asyncio.gather(*sends)
 
-    assert waiting == 2
+    assert run_by_then == 1
     assert [one.json()["processedCount"] for one in answers] == [1, 1, 1, 1]
-    assert len({one.json()["fileName"] for one in answers}) == 4
+    assert [name for name, _ in bench.accounting.runs] == [one.json()["fileName"] for one in answers]
 
 
 async def test_the_apps_end_waits_for_sends_under_way(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from enum import Enum, auto
@@ -79,7 +80,7 @@ class MemoryAccounting:
             return AccountingRun(1, None, "processing failed: failed on request")
         if self.fault is Fault.KILLED:
             return AccountingRun(None, None)
-        records = list(csv.reader(self._contents[file_name].decode().splitlines(keepends=True)))[1:]
+        records = list(csv.reader(io.StringIO(self._contents[file_name].decode(), newline="")))[1:]
         errors = [error for record in records if (error := self._book(record)) is not None]
         if errors:
             self._error_rows[file_name] = errors

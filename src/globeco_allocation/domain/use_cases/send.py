@@ -63,13 +63,20 @@ class SendBatch:
             FileNotWrittenError: the file could not be written; the delivery stays ``claimed``.
             StoreUnavailableError: the database went away; the last recorded step stands.
         """
-        delivery = await self._write(batch)
-        if delivery is not None and self._deliver is not None:
-            await self._deliver(delivery)
+        delivery = await self.write(batch)
+        if delivery is not None:
+            await self.deliver(delivery)
         return await self._deliveries.of_batch(batch.id)
 
-    async def _write(self, batch: Batch) -> Delivery | None:
-        """Return the delivery with its file written; None when there is none to begin."""
+    async def write(self, batch: Batch) -> Delivery | None:
+        """Write a claimed batch's file: the first half of `carry_out`.
+
+        Returns:
+            The delivery with its file written; None when there is none to begin.
+
+        Raises:
+            FileNotWrittenError, StoreUnavailableError: see `carry_out`.
+        """
         if await self._batches.is_empty(batch):
             return None
         delivery = await self._deliveries.claimed(batch.id, file_name(batch))
@@ -80,3 +87,12 @@ class SendBatch:
             file = await self._files.write(delivery.file_name, HEADER, executions, row)
         await self._deliveries.written(delivery.id, file)
         return replace(delivery, status=DeliveryStatus.WRITTEN, file=file)
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Have a written file delivered: the second half of `carry_out`; without a CLI it stays ``written``.
+
+        Raises:
+            StoreUnavailableError: see `carry_out`.
+        """
+        if self._deliver is not None:
+            await self._deliver(delivery)
