@@ -76,6 +76,19 @@ async def test_a_batch_takes_in_what_was_kept_before_it_and_nothing_later(
     assert not await stores.batches.is_empty(first)
 
 
+async def test_a_claimed_batch_is_found_again_with_its_terms(stores: Stores) -> None:
+    batch = await claim_next(stores.batches)
+
+    assert await stores.batches.get(batch.id) == batch
+
+
+@pytest.mark.parametrize("unknown", [-1, 0, 1, 4711, 2**31, 2**63])
+async def test_no_batch_is_found_that_we_have_not_claimed(stores: Stores, unknown: int) -> None:
+    await claim_next(stores.batches)
+
+    assert await stores.batches.get(unknown) is None
+
+
 async def test_a_window_may_be_empty(stores: Stores, allocate: Allocate) -> None:
     await stores.executions.keep([allocate(1)])
     await claim_next(stores.batches)

@@ -113,6 +113,8 @@ class Bench:
         ) as sends:
             yield Services(
                 executions=self.executions,
+                batches=self.batches,
+                deliveries=self.deliveries,
                 receive=ReceiveExecutions(self.executions, MeasuredPortfolios(self.portfolios, self.metrics)),
                 sends=sends,
                 readiness=self.checks,

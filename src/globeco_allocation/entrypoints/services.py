@@ -5,7 +5,9 @@ from typing import Protocol
 
 from globeco_allocation.domain.use_cases.receive import ReceiveExecutions
 from globeco_allocation.entrypoints.sends import Sends
+from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.clock import Clock
+from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.executions import Executions
 
 READY = "ok"
@@ -30,6 +32,8 @@ class Services:
 
     Attributes:
         executions: The executions we keep.
+        batches: The windows that were claimed.
+        deliveries: Their files, and what became of them.
         receive: The use case behind ``POST /api/v1/executions``.
         sends: Sends under way.
         readiness: Whether all of it works now.
@@ -37,6 +41,8 @@ class Services:
     """
 
     executions: Executions
+    batches: Batches
+    deliveries: Deliveries
     receive: ReceiveExecutions
     sends: Sends
     readiness: Readiness

@@ -11,7 +11,7 @@ from globeco_allocation.adapters.local_files import LocalFiles
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
-from globeco_allocation.adapters.postgres.pool import Pool, open_pool
+from globeco_allocation.adapters.postgres.pool import open_pool
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.adapters.system_clock import SystemClock
 from globeco_allocation.adapters.trade_service import open_trade_service
@@ -28,7 +28,9 @@ from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.entrypoints.services import Services
 from globeco_allocation.entrypoints.settings import Settings
 from globeco_allocation.ports.accounting import AccountingCli
+from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.clock import Clock
+from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.files import TransactionFiles
 from globeco_allocation.ports.portfolios import Portfolios
 
@@ -77,11 +79,18 @@ async def open_services(
         if accounting is None:
             accounting = await _open_accounting(settings)
         executions = PostgresExecutions(pool)
-        sends = await stack.enter_async_context(_sends(settings, metrics, pool, files, accounting))
+        batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
+        sends = await stack.enter_async_context(
+            _sends(
+                settings, metrics, batches=batches, deliveries=deliveries, files=files, accounting=accounting
+            )
+        )
         readiness = await stack.enter_async_context(DatabaseReadiness(pool, database))
         await stack.enter_async_context(database.running())
         yield Services(
             executions=executions,
+            batches=batches,
+            deliveries=deliveries,
             receive=ReceiveExecutions(executions, portfolios),
             sends=sends,
             readiness=readiness,
@@ -136,17 +145,18 @@ async def _open_accounting(settings: Settings) -> AccountingCli | None:
 def _sends(
     settings: Settings,
     metrics: Metrics,
-    pool: Pool,
+    *,
+    batches: Batches,
+    deliveries: Deliveries,
     files: TransactionFiles,
     accounting: AccountingCli | None,
 ) -> Sends:
-    deliveries = PostgresDeliveries(pool)
     deliver = None
     if accounting is not None:
         deliver = DeliverFile(deliveries, accounting, files, remove_delivered=settings.file_cleanup_enabled)
     terms = ClaimTerms(file_quantity=settings.file_quantity)
     return Sends(
-        SendBatch(PostgresBatches(pool), deliveries, files, deliver, terms),
+        SendBatch(batches, deliveries, files, deliver, terms),
         deliveries,
         metrics,
         execution_mode=NO_CLI if accounting is None else SUBPROCESS,

@@ -26,6 +26,10 @@ class Batches(Protocol):
         """
         ...
 
+    async def get(self, batch_id: int) -> Batch | None:
+        """Return a claimed batch, or None; one without terms was another program's, and none of ours."""
+        ...
+
     async def is_empty(self, batch: Batch) -> bool:
         """Tell whether the batch's window holds no execution."""
         ...

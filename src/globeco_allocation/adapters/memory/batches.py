@@ -23,6 +23,10 @@ class MemoryBatches:
         """Claim the window that begins at *last_start*; see the port."""
         return self._database.claim(last_start, terms)
 
+    async def get(self, batch_id: int) -> Batch | None:
+        """Return a claimed batch; see the port."""
+        return self._database.batch(batch_id)
+
     async def is_empty(self, batch: Batch) -> bool:
         """Tell whether the batch's window holds no execution; see the port."""
         return not self._database.in_window(batch.window)

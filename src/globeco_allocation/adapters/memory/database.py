@@ -49,6 +49,7 @@ class MemoryDatabase:
         self._ids: dict[int, int] = {}
         self._last_execution_id = 0
         self._last_batch_id = _FIRST_BATCH_ID
+        self._batches: dict[int, Batch] = {}
         self._last_start = FIRST_START
         self._under_way: list[Keeping] = []
 
@@ -129,7 +130,14 @@ class MemoryDatabase:
         start = next_start(self.clock.now(), last_start, newest)
         self._last_batch_id += 1
         self._last_start = start
-        return Batch(self._last_batch_id, Window(last_start, start), terms)
+        batch = Batch(self._last_batch_id, Window(last_start, start), terms)
+        self._batches[batch.id] = batch
+        return batch
+
+    def batch(self, batch_id: int) -> Batch | None:
+        """Return a claimed batch by its id."""
+        self.answer()
+        return self._batches.get(batch_id)
 
     def in_window(self, window: Window) -> list[Execution]:
         """Return the committed executions of a window by ascending id."""

@@ -8,9 +8,9 @@ import asyncpg
 
 from globeco_allocation.adapters.postgres.execution_rows import SELECT_EXECUTIONS, to_execution
 from globeco_allocation.adapters.postgres.pool import Pool
-from globeco_allocation.domain.batch import Batch, ClaimTerms
+from globeco_allocation.domain.batch import Batch, ClaimTerms, FileQuantity
 from globeco_allocation.domain.errors import StoreUnavailableError
-from globeco_allocation.domain.execution import Execution
+from globeco_allocation.domain.execution import LARGEST_ID, Execution
 from globeco_allocation.domain.window import Window
 
 _LAST_START = "SELECT max(start_time) AS start_time FROM batch_history"
@@ -18,6 +18,15 @@ _LAST_START = "SELECT max(start_time) AS start_time FROM batch_history"
 # The function takes the exclusive lock, and finds the start time and inserts in later statements of its own
 # (design, "Windows").
 _CLAIM = "SELECT id, previous_start_time, start_time FROM claim_batch($1, $2, $3, $4, $5)"
+
+# A batch without a claim is the Go implementation's.
+_GET = """
+SELECT h.id, h.previous_start_time, h.start_time,
+       c.file_quantity, c.file_format_version, c.lane_count, c.requested_by
+  FROM batch_history AS h
+  JOIN batch_claim AS c ON c.batch_id = h.id
+ WHERE h.id = $1
+"""
 
 _IS_EMPTY = """
 SELECT NOT EXISTS (
@@ -53,6 +62,19 @@ class PostgresBatches:
             terms.file_format_version,
             terms.lane_count,
             terms.requested_by,
+        )
+        return Batch(row["id"], Window(row["previous_start_time"], row["start_time"]), terms)
+
+    async def get(self, batch_id: int) -> Batch | None:
+        """Return a claimed batch; see the port."""
+        row = await self._pool.fetch_row(_GET, batch_id) if 1 <= batch_id <= LARGEST_ID else None
+        if row is None:
+            return None
+        terms = ClaimTerms(
+            file_quantity=FileQuantity(row["file_quantity"]),
+            file_format_version=row["file_format_version"],
+            lane_count=row["lane_count"],
+            requested_by=row["requested_by"],
         )
         return Batch(row["id"], Window(row["previous_start_time"], row["start_time"]), terms)
 

@@ -8,6 +8,7 @@ from litestar import Litestar, Response, Router, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from globeco_allocation.entrypoints.http.batches import get_batch
 from globeco_allocation.entrypoints.http.cors import Cors
 from globeco_allocation.entrypoints.http.docs import docs_asset, docs_page, openapi_document
 from globeco_allocation.entrypoints.http.errors import ErrorAnswers
@@ -27,6 +28,7 @@ _ADDRESSES: dict[str, list[HTTPRouteHandler]] = {
     "/api/v1/executions": [create_executions, list_executions],
     "/api/v1/executions/{id:str}": [get_execution],
     "/api/v1/executions/send": [send_executions],
+    "/api/v1/batches/{id:str}": [get_batch],
     "/healthz": [healthz],
     "/readyz": [readyz],
     "/docs": [docs_page],

@@ -1,6 +1,5 @@
 """``/api/v1/executions``: receive, list and show executions."""
 
-import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -19,16 +18,13 @@ from globeco_allocation.entrypoints.http.answers import (
     json_response,
 )
 from globeco_allocation.entrypoints.http.errors import RefusedRequestError
+from globeco_allocation.entrypoints.http.parameters import path_id, query_integer
 from globeco_allocation.entrypoints.http.records import UnreadableBodyError, camel_case, read_records
 from globeco_allocation.entrypoints.http.state import AppState, app_state
 
 MOST_PER_PAGE = 1000
 USUAL_PER_PAGE = 50
 LARGEST_OFFSET = 2**53 - 1  # what every JSON client reads exactly
-
-_DIGITS = re.compile("[0-9]{1,16}")
-_INTEGER = re.compile("-?[0-9]+")
-_ID_DIGITS = len(str(LARGEST_ID))
 
 _log: Any = structlog.get_logger()
 
@@ -48,8 +44,8 @@ async def create_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get(include_in_schema=False)
 async def list_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
     """List executions, newest first."""
-    limit = _parameter(request, "limit", USUAL_PER_PAGE, 1, MOST_PER_PAGE)
-    offset = _parameter(request, "offset", 0, 0, LARGEST_OFFSET)
+    limit = query_integer(request, "limit", USUAL_PER_PAGE, 1, MOST_PER_PAGE)
+    offset = query_integer(request, "offset", 0, 0, LARGEST_OFFSET)
     # There are no more executions than ids, so nothing lies behind the largest one.
     page = await app_state(request).services.executions.page(limit=limit, offset=min(offset, LARGEST_ID))
     return json_response(execution_list_answer(page, limit, offset), HTTPStatus.OK)
@@ -58,14 +54,8 @@ async def list_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get(include_in_schema=False)
 async def get_execution(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Show one execution."""
-    text: str = request.path_params["id"]
-    if _INTEGER.fullmatch(text) is None:
-        raise RefusedRequestError(
-            HTTPStatus.BAD_REQUEST, "The id must be an integer.", {"id": "must be an integer"}
-        )
-    digits = text.lstrip("-0")
-    key = int(text) if len(digits) <= _ID_DIGITS else 0
-    found = await app_state(request).services.executions.get(key) if 1 <= key <= LARGEST_ID else None
+    key = path_id(request)
+    found = None if key is None else await app_state(request).services.executions.get(key)
     if found is None:
         raise RefusedRequestError(HTTPStatus.NOT_FOUND, "There is no execution of this id.")
     return json_response(execution_answer(found), HTTPStatus.OK)
@@ -100,13 +90,3 @@ def _report_differing(receipts: list[Receipt]) -> int:
             fields=[camel_case(name) for name in one.differing],
         )
     return len(differing)
-
-
-def _parameter(request: Request[Any, Any, Any], name: str, usual: int, least: int, most: int) -> int:
-    texts = request.query_params.getall(name, [])
-    if not texts:
-        return usual
-    if len(texts) == 1 and _DIGITS.fullmatch(texts[0]) and least <= (value := int(texts[0])) <= most:
-        return value
-    reason = f"must be one integer between {least} and {most}"
-    raise RefusedRequestError(HTTPStatus.BAD_REQUEST, f"The parameter {name} {reason}.", {name: reason})

@@ -5,6 +5,7 @@ It is written by hand, for the handlers decode and encode by hand; the tests hol
 
 from globeco_allocation import __version__
 from globeco_allocation.entrypoints.http import openapi_examples as examples
+from globeco_allocation.entrypoints.http.batches import MOST_REJECTS
 from globeco_allocation.entrypoints.http.errors import INTERNAL_FAULT, WINDOW_TAKEN
 from globeco_allocation.entrypoints.http.executions import LARGEST_OFFSET, MOST_PER_PAGE, USUAL_PER_PAGE
 from globeco_allocation.entrypoints.http.observability import CORRELATION_HEADER
@@ -13,9 +14,11 @@ from globeco_allocation.entrypoints.http.openapi_parts import (
     answer,
     common_headers,
     fault,
+    id_parameter,
     integer_parameter,
     malformed,
     named_examples,
+    not_found,
     operation,
     preference_applied,
     too_large,
@@ -41,6 +44,7 @@ def document(options: HttpOptions) -> Json:
         "/api/v1/executions": {"get": _list(), "post": _create(options)},
         "/api/v1/executions/{id}": {"get": _get()},
         "/api/v1/executions/send": {"post": _send(options)},
+        "/api/v1/batches/{id}": {"get": _batch()},
         "/healthz": {"get": _healthz()},
         "/readyz": {"get": _readyz()},
     }
@@ -57,6 +61,7 @@ def document(options: HttpOptions) -> Json:
         "servers": [{"url": "..", "description": "Where this document comes from, behind a gateway too."}],
         "tags": [
             {"name": "executions", "description": "Receive, show and send executions."},
+            {"name": "batches", "description": "What became of what was sent."},
             {"name": "operations", "description": "For the cluster and for Prometheus."},
         ],
         "paths": paths,
@@ -149,33 +154,24 @@ def _get() -> Json:
         "By our id, which Create answers as `executionId`.",
         {
             "200": answer("The execution.", "Execution", {"a full fill": examples.EXECUTION}),
-            "400": answer(
-                "The id is no integer.",
-                "Error",
-                {
-                    "not an integer": examples.error(
-                        400, "The id must be an integer.", {"id": "must be an integer"}
-                    )
-                },
-            ),
-            "404": answer(
-                "There is no execution of this id.",
-                "Error",
-                {"unknown": examples.error(404, "There is no execution of this id.")},
-            ),
-            "500": fault(),
-            "503": unavailable(),
+            **not_found("There is no execution of this id."),
         },
-        parameters=[
-            {
-                "name": "id",
-                "in": "path",
-                "required": True,
-                "description": "Our id.",
-                "schema": {"type": "integer", "format": "int32"},
-                "example": 9,
-            }
-        ],
+        parameters=[id_parameter(9)],
+    )
+
+
+def _batch() -> Json:
+    return operation(
+        "getBatch",
+        "batches",
+        "Show one batch",
+        "By the id that Send answers as `batchId`: its window, its file, and what became of it. "
+        f"Of the rejects, the first {MOST_REJECTS} are shown.",
+        {
+            "200": answer("The batch.", "Batch", {"one record refused": examples.BATCH}),
+            **not_found("There is no batch of this id."),
+        },
+        parameters=[id_parameter(7)],
     )
 
 

@@ -76,6 +76,35 @@ SEND_RESULT: Final[Json] = {
     "executionMode": "subprocess",
 }
 
+BATCH: Final[Json] = {
+    "id": 7,
+    "previousStartTime": "2026-11-22T20:23:30.081522Z",
+    "startTime": "2026-11-22T20:53:30.418116Z",
+    "requestedBy": "921874afa1a7ff9a",
+    "deliveries": [
+        {
+            "fileName": "transactions_20261122_205330_7.csv",
+            "status": "partial",
+            "attempts": 1,
+            "recordCount": 120,
+            "byteCount": 11284,
+            "checksum": "98ea6e4f216f2fb4b69fff9b3a44842c38686ca685f3f55dc48c5d3fb1107be4",
+            "acceptedCount": 119,
+            "rejectedCount": 1,
+            "unknownCount": 0,
+            "exitCode": 0,
+            "error": "119 of 120 records booked, 1 refused",
+            "rejects": [
+                {
+                    "sourceId": "AC44",
+                    "verdict": "refused",
+                    "reason": "security_id must be 24 characters",
+                }
+            ],
+        }
+    ],
+}
+
 
 def receipt_list(*results: Json) -> Json:
     """Make Create's answer to these results."""

@@ -96,6 +96,29 @@ def unavailable() -> Json:
     )
 
 
+def not_found(text: str) -> Json:
+    """Describe what else a lookup by id answers; *text* is the 404's message."""
+    wrong = examples.error(400, "The id must be an integer.", {"id": "must be an integer"})
+    return {
+        "400": answer("The id is no integer.", "Error", {"not an integer": wrong}),
+        "404": answer(text, "Error", {"unknown": examples.error(404, text)}),
+        "500": fault(),
+        "503": unavailable(),
+    }
+
+
+def id_parameter(example: int) -> Json:
+    """Describe the path's id."""
+    return {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": "Our id.",
+        "schema": {"type": "integer", "format": "int32"},
+        "example": example,
+    }
+
+
 def integer_parameter(name: str, about: str, least: int, most: int, usual: int) -> Json:
     """Describe a query parameter."""
     schema = {"type": "integer", "minimum": least, "maximum": most, "default": usual}

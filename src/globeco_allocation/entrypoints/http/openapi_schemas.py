@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from globeco_allocation.domain.delivery import DeliveryStatus, RecordVerdict
 from globeco_allocation.domain.execution import ID_LENGTH, LARGEST_ID, WORD_LENGTH
 from globeco_allocation.domain.money import INTEGER_DIGITS
 from globeco_allocation.entrypoints.http.records import MOST_RECORDS
@@ -36,6 +37,9 @@ def schemas() -> Json:
         ),
         "Pagination": _pagination(),
         "SendResult": _send_result(),
+        "Batch": _batch(),
+        "Delivery": _delivery(),
+        "Reject": _reject(),
         "Health": _object(
             status={"const": "ok"}, version={"type": "string", "description": "The service's version."}
         ),
@@ -180,6 +184,45 @@ def _send_result() -> Json:
             "type": "string",
             "description": "How the accounting CLI is run; `none` when CLI_COMMAND is not set.",
         },
+    )
+
+
+def _batch() -> Json:
+    return _object(
+        id=_count("As Send answers it."),
+        previousStartTime=_kept_instant(),
+        startTime=_kept_instant(),
+        requestedBy={"type": "string", "description": "The correlation id of the request that claimed it."},
+        deliveries={
+            "type": "array",
+            "items": ref("Delivery"),
+            "description": "Its files; none when nothing was ready, or none is begun.",
+        },
+    )
+
+
+def _delivery() -> Json:
+    return _object(
+        fileName={"type": "string", "description": "Bare, unique for ever."},
+        status={"enum": [status.value for status in DeliveryStatus]},
+        attempts=_count("Runs of the accounting CLI that were begun."),
+        recordCount=_optional(_count("Executions in the file.")),
+        byteCount=_optional(_count("Its size.")),
+        checksum={"type": ["string", "null"], "description": "SHA-256 of its bytes, in hexadecimal."},
+        acceptedCount=_optional(_count("Records booked by the last run.")),
+        rejectedCount=_optional(_count("Records refused for good, or stored without being booked.")),
+        unknownCount=_optional(_count("Records of which neither is known.")),
+        exitCode={"type": ["integer", "null"], "description": "The last run's; 0 is not success."},
+        error={"type": ["string", "null"], "description": "Why it is not `delivered`, for a person."},
+        rejects={"type": "array", "items": ref("Reject"), "description": "The first ones, see the counts."},
+    )
+
+
+def _reject() -> Json:
+    return _object(
+        sourceId={"type": "string", "description": "AC and our id; empty where the CLI names none."},
+        verdict={"enum": [one.value for one in RecordVerdict if one is not RecordVerdict.ACCEPTED]},
+        reason={"type": "string", "description": "The words of Portfolio Accounting or its CLI."},
     )
 
 
