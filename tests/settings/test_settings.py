@@ -83,7 +83,7 @@ def test_these_words_are_false(text: str) -> None:
         ("TRADE_SERVICE_URL", "http://host/?q=1"),
         ("TRADE_SERVICE_URL", "http://ho st"),
         ("TRADE_SERVICE_URL", "http://[::1"),
-        ("OUTPUT_DIR", "files"),
+        ("OUTPUT_DIR", "files\0"),
         ("CLI_COMMAND", "portfolio-cli process"),
         ("CLI_COMMAND", "portfolio-cli 'process {filename}"),
         ("CLI_COMMAND", "portfolio-cli {filename} {what}"),
@@ -105,6 +105,14 @@ def test_words_are_taken_in_any_case_and_blanks_around_a_value_mean_nothing() ->
     assert settings.log_level is LogLevel.WARNING
     assert settings.file_quantity is FileQuantity.FILLED
     assert settings.port == 80
+
+
+def test_a_relative_path_counts_from_where_the_program_was_started() -> None:
+    assert Settings.load({"OUTPUT_DIR": "files"}).output_dir == Path.cwd() / "files"
+
+
+def test_the_log_levels_of_todays_deployments_are_understood() -> None:
+    assert Settings.load({"LOG_LEVEL": "warn"}).log_level is LogLevel.WARNING
 
 
 def test_an_empty_text_counts_as_not_set_where_emptiness_means_nothing() -> None:

@@ -1,7 +1,7 @@
 """One setting: where it stands, how its text is read, and what may stand there."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -139,9 +139,9 @@ def truth() -> Kind[bool]:
     return Kind("true or false", read)
 
 
-def one_of(choices: type[Choice]) -> Kind[Choice]:
-    """Take one of the words of *choices*, in any case."""
-    by_word = {choice.value.lower(): choice for choice in choices}
+def one_of(choices: type[Choice], also: Mapping[str, Choice] | None = None) -> Kind[Choice]:
+    """Take one of the words of *choices*, in any case; and those of *also*, which mean one of them."""
+    by_word = {choice.value.lower(): choice for choice in choices} | dict(also or {})
 
     def read(text: str) -> Choice:
         if text.lower() not in by_word:
@@ -177,14 +177,14 @@ def host_or_socket() -> Kind[str]:
 
 
 def path() -> Kind[Path]:
-    """Take an absolute path."""
+    """Take a path; a relative one counts from where the program was started."""
 
     def read(text: str) -> Path:
-        if not Path(text).is_absolute():
+        if "\0" in text:
             raise ValueError(text)
-        return Path(text)
+        return Path(text).absolute()
 
-    return Kind("an absolute path", read)
+    return Kind("a path", read)
 
 
 def web_address() -> Kind[str]:

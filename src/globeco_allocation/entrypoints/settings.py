@@ -42,6 +42,10 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+# What deployments of the Go implementation may hold.
+_ALSO = {"warn": LogLevel.WARNING, "fatal": LogLevel.ERROR, "panic": LogLevel.ERROR}
+
+
 def _command() -> Kind[str]:
     def read(text: str) -> str:
         if text:
@@ -187,7 +191,7 @@ class Settings:
     )
 
     log_level: LogLevel = setting(
-        "LOG_LEVEL", "info", one_of(LogLevel), "Least weight of a line that is logged"
+        "LOG_LEVEL", "info", one_of(LogLevel, _ALSO), "Least weight of a line that is logged"
     )
     metrics_enabled: bool = setting("METRICS_ENABLED", "true", truth(), "Whether `/metrics` answers")
     shutdown_grace_seconds: float = setting(
