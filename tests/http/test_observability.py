@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -166,3 +167,42 @@ async def test_options_names_the_methods(client: httpx.AsyncClient) -> None:
 
     assert answer.status_code == 204
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+
+
+async def test_a_request_that_the_server_breaks_off_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, bench: Bench
+) -> None:
+    app = bench.app()
+    asked, sent = asyncio.Event(), list[Any]()
+
+    async def portfolio_of(_key: int) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return "P"
+
+    async def receive() -> Any:  # noqa: ANN401 (an ASGI message)
+        return {"type": "http.request", "body": json.dumps([report(1)]).encode(), "more_body": False}
+
+    async def send(message: Any) -> None:  # noqa: ANN401
+        sent.append(message)
+
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/executions",
+        "raw_path": b"/api/v1/executions",
+        "query_string": b"",
+        "headers": [],
+    }
+    monkeypatch.setattr(bench.portfolios, "portfolio_of", portfolio_of)
+    async with bench.client(app):
+        request = asyncio.create_task(app(scope, receive, send))
+        await asked.wait()
+        request.cancel()
+        await asyncio.wait({request})
+    start, body = sent
+
+    assert request.cancelled()
+    assert start["status"] == 503
+    assert json.loads(body["body"])["status"] == 503
+    assert "ask again" in json.loads(body["body"])["message"]

@@ -18,6 +18,7 @@ from globeco_allocation.entrypoints.sends import SendRefusedError
 from globeco_allocation.ports.clock import Clock
 
 INTERNAL_FAULT = "The service failed on this request; its log says more, under the answer's correlation id."
+ENDING = "The service ended before the request was done; what it asked for may have happened: ask again."
 
 WINDOW_TAKEN = "Another sender claimed the same batch just now; what was ready goes out with it."
 NOTHING_THERE = "There is nothing under this address."
@@ -89,9 +90,10 @@ class ErrorAnswers:
         body = ErrorAnswer(message, status, self.clock.now(), msgspec.UNSET if details is None else details)
         return json_response(body, status, headers)
 
-    def last_resort(self) -> bytes:
-        """Return the body of the 500 for what reached none of the handlers."""
-        return self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_FAULT).content
+    def last_resort(self, status: HTTPStatus) -> bytes:
+        """Return the body for what reached none of the handlers: a fault (500), or our own end (503)."""
+        text = ENDING if status is HTTPStatus.SERVICE_UNAVAILABLE else INTERNAL_FAULT
+        return self.answer(status, text).content
 
     def _refused(self, _request: Request[Any, Any, Any], error: RefusedRequestError) -> Response[bytes]:
         return self.answer(error.status, str(error), error.details)

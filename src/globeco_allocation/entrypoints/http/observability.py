@@ -3,9 +3,11 @@
 Litestar's middlewares do not run for unknown routes and wrong methods, so this is one plain ASGI class.
 """
 
+import asyncio
 import re
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
@@ -23,6 +25,8 @@ _HEADER = CORRELATION_HEADER.lower().encode()
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
+LastResort = Callable[[HTTPStatus], bytes]
+
 _log: Any = structlog.get_logger()
 
 
@@ -32,10 +36,10 @@ class Observability:
     Args:
         inner: The Litestar app.
         metrics: Where requests are counted.
-        last_resort: The body of a 500 for what even the inner app's handlers could not answer.
+        last_resort: The body, by status, for what the inner app's handlers could not answer.
     """
 
-    def __init__(self, inner: ASGIApp, metrics: Metrics, last_resort: Callable[[], bytes]) -> None:
+    def __init__(self, inner: ASGIApp, metrics: Metrics, last_resort: LastResort) -> None:
         self._inner = inner
         self._metrics = metrics
         self._last_resort = last_resort
@@ -65,7 +69,7 @@ class _Watch:
         self._status = 0
         self._exchange = Exchange(_correlation_id(scope))
 
-    async def run(self, inner: ASGIApp, metrics: Metrics, last_resort: Callable[[], bytes]) -> None:
+    async def run(self, inner: ASGIApp, metrics: Metrics, last_resort: LastResort) -> None:
         begin_exchange(self._exchange)
         logs.begin_request(self._exchange.correlation_id)
         scope: Any = self._scope
@@ -74,11 +78,15 @@ class _Watch:
             scope["method"] = "GET"  # Litestar has no HEAD of its own; the body is left out below
         try:
             await inner(scope, self._receive, self._send)
+        except asyncio.CancelledError:  # the server's patience with requests under way is at its end
+            if not self._status:
+                await self._answer(HTTPStatus.SERVICE_UNAVAILABLE, last_resort)
+            raise
         except Exception as error:
             _log.error(logs.REQUEST_FAILED, exc_info=error)
             if self._status:
                 raise  # half an answer is out: the server must break the connection
-            await self._answer_500(last_resort())
+            await self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, last_resort)
         finally:
             self._report(metrics)
 
@@ -100,9 +108,10 @@ class _Watch:
             message["body"] = b""
         await self._outer_send(message)
 
-    async def _answer_500(self, body: bytes) -> None:
+    async def _answer(self, status: HTTPStatus, last_resort: LastResort) -> None:
+        body = last_resort(status)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await self._send({"type": "http.response.start", "status": 500, "headers": headers})
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _report(self, metrics: Metrics) -> None:
