@@ -118,6 +118,15 @@ def test_config_check_prints_every_fault_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("command", [("config", "check"), ("serve",)])
+def test_a_command_that_cannot_be_used_is_told_with_the_reason(command: tuple[str, ...]) -> None:
+    done = run(*command, environ={"CLI_COMMAND": "docker run -d image --file /data/{filename}"})
+
+    assert done.returncode == ExitCode.USAGE
+    assert "CLI_COMMAND must not detach its container: a run ends when its program does (" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_config_check_shows_what_counts_and_where_it_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("s3cret\n")

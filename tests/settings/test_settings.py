@@ -6,8 +6,9 @@ import pytest
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.domain.batch import FileQuantity
+from globeco_allocation.entrypoints.setting import Kind, Setting, UnusableTextError
 from globeco_allocation.entrypoints.settings import LogLevel, Settings, declared
-from globeco_allocation.entrypoints.settings_reading import SettingsError
+from globeco_allocation.entrypoints.settings_reading import SettingsError, read_settings
 
 
 def faults(**environ: str) -> list[str]:
@@ -45,6 +46,49 @@ def test_every_fault_is_told_at_once_with_what_it_holds_and_what_it_may_hold() -
         "PORT holds 'http'; it may hold a whole number from 0 to 65535",
         "RETRY_MAX_ATTEMPTS holds '0'; it may hold a whole number from 1 to 10",
         "METRICS_ENABLED holds 'maybe'; it may hold true or false",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("cli process", "must hold {filename}"),
+        ("cli {filename} {file}", "holds {file}; known are {filename}, {home}, {output_dir}, {run}"),
+        ("cli 'process {filename}", "cannot be split into words: no closing quotation"),
+        (
+            "docker run -d image --file /data/{filename}",
+            "must not detach its container: a run ends when its program does",
+        ),
+        (
+            "docker run --name cli image --file /data/{filename}",
+            "must name its container after {run}, or not at all: no two runs may share a name",
+        ),
+    ],
+)
+def test_a_command_that_cannot_be_used_is_told_with_the_reason(command: str, reason: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({"CLI_COMMAND": command})
+
+    assert str(caught.value) == (
+        f"CLI_COMMAND {reason} (it holds {command!r}; it may hold a command with {{filename}} among its "
+        "arguments, and {output_dir}, {home}, {run} at will)"
+    )
+
+
+def test_the_reason_of_a_secret_s_fault_is_not_told() -> None:
+    def refuse(text: str) -> str:
+        if text:
+            raise UnusableTextError(f"must not be {text}")
+        return text
+
+    kinds = {**declared(), "token": Setting("TOKEN", "", Kind("a token", refuse), "", secret=True)}
+    told = {**declared(), "token": Setting("TOKEN", "", Kind("a token", refuse), "")}
+
+    assert [str(one) for one in read_settings(kinds, {"TOKEN": "s3cret"}).faults] == [
+        "TOKEN holds ******; it may hold a token"
+    ]
+    assert [str(one) for one in read_settings(told, {"TOKEN": "http://u:s3cret@host"}).faults] == [
+        "TOKEN must not be http://******@host (it holds 'http://******@host'; it may hold a token)"
     ]
 
 

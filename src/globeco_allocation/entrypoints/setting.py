@@ -24,13 +24,18 @@ _USER_INFO = re.compile(r"//\S*@")
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
 
+class UnusableTextError(ValueError):
+    """A setting's text cannot be used; this says why, to be read after the setting's name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
     """What a setting's text means.
 
     Attributes:
         allowed: What it may be, for a person.
-        read: Makes the value of a text without blanks around it; raises ValueError when it is none.
+        read: Makes the value of a text without blanks around it; raises ValueError when it is none, and
+            `UnusableTextError` where *allowed* alone would not tell the fault.
     """
 
     allowed: str

@@ -18,6 +18,7 @@ from globeco_allocation.entrypoints.setting import (
     DECLARATION,
     Kind,
     Setting,
+    UnusableTextError,
     host,
     host_or_socket,
     number,
@@ -52,7 +53,10 @@ def _command() -> Kind[str]:
             # Loaded only where a command is set: `--help` and `migrate` do without.
             from globeco_allocation.adapters.subprocess_cli.command import CommandTemplate  # noqa: PLC0415
 
-            CommandTemplate.parse(text).require_filename()
+            try:
+                CommandTemplate.parse(text).require_filename()
+            except ValueError as error:
+                raise UnusableTextError(str(error)) from error
         return text
 
     return Kind(

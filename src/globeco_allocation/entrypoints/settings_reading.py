@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from globeco_allocation.entrypoints.setting import MASK, Setting
+from globeco_allocation.entrypoints.setting import MASK, Setting, UnusableTextError
 
 DEFAULT = "default"
 """The source of a value that no variable holds."""
@@ -24,14 +24,18 @@ class SettingFault:
         variable: Its name.
         holds: Its text, without secrets.
         allowed: What it may hold.
+        reason: What is wrong, to be read after the name; empty where *allowed* tells it.
     """
 
     variable: str
     holds: str
     allowed: str
+    reason: str = ""
 
     def __str__(self) -> str:
         holds = self.holds if self.holds == MASK else repr(self.holds)
+        if self.reason:
+            return f"{self.variable} {self.reason} (it holds {holds}; it may hold {self.allowed})"
         return f"{self.variable} holds {holds}; it may hold {self.allowed}"
 
 
@@ -84,8 +88,10 @@ def read_settings(declared: Mapping[str, Setting], environ: Mapping[str, str]) -
         source, text = _find(setting, environ)
         try:
             found[name] = Found(setting.kind.read(text), source)
-        except ValueError:
-            faults.append(SettingFault(source, setting.shown(text), setting.kind.allowed))
+        except ValueError as error:
+            told = isinstance(error, UnusableTextError) and not setting.secret
+            reason = setting.shown(str(error)) if told else ""
+            faults.append(SettingFault(source, setting.shown(text), setting.kind.allowed, reason))
     fault = _read_password_file(declared, found)
     return Reading(found, (*faults, fault) if fault else tuple(faults))
 
