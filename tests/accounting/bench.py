@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
+from globeco_allocation.domain import AccountingRun
 
 NAME = "transactions_20260302_160000_7.csv"
 PATIENCE = 30.0
@@ -56,3 +57,9 @@ class Bench:
 
     def leftovers(self) -> list[str]:
         return sorted(path.name for path in self.out.iterdir() if not path.name.startswith("."))
+
+
+async def load(cli: SubprocessCli, file_name: str, attempt: int) -> AccountingRun:
+    """Wait for a turn and run."""
+    async with cli.turn() as turn:
+        return await turn.run(file_name, attempt)

@@ -29,8 +29,8 @@ def answer(booked: list[str], failed: Mapping[str, tuple[str, str]]) -> str:
     return "HTTP 207: " + json.dumps({"successful": successes or None, "failed": failures}) + "\n"
 
 
-def about(field: str, words: str) -> str:
-    return answer([], {"AC1": (field, words)})
+def about(field: str, words: str, source_id: str = "AC1") -> str:
+    return answer([], {source_id: (field, words)})
 
 
 def outcome(records: int, run: AccountingRun, *rows: ErrorRow) -> Outcome:
@@ -176,6 +176,34 @@ def test_duplicates_in_a_first_run_are_a_collision_even_beside_booked_records() 
 
     assert counted(found) == (FAILED, 1, 1, 0)
     assert "already has rows under 1 of our source ids" in found.error
+
+
+def test_a_record_that_is_listed_twice_leaves_another_one_unknown() -> None:
+    booked = 'HTTP 207: {"successful":[{"sourceId":"AC1"}],"failed":[]}'
+    found = outcome(3, ended(3, 0, 3), *[ErrorRow("AC1", booked)] * 3)
+
+    assert counted(found) == (FAILED, 1, 0, 2)
+
+
+def test_a_record_that_is_none_of_ours_is_not_counted_as_booked() -> None:
+    booked = 'HTTP 207: {"successful":[{"sourceId":"XY1"}],"failed":[]}'
+    found = outcome(1, ended(1, 0, 1), ErrorRow("XY1", booked))
+
+    assert counted(found) == (FAILED, 0, 0, 1)
+
+
+def test_what_people_must_look_at_is_told_apart_from_what_was_refused() -> None:
+    found = outcome(
+        3,
+        ended(3, 1, 2),
+        ErrorRow("AC1", about("processing", "numeric field overflow")),
+        ErrorRow("AC2", about("price", "must be positive", "AC2")),
+    )
+
+    assert found.error == (
+        "1 of 3 records booked, 1 refused, 1 stored but not booked, so that a person must look"
+        " (such as: processing: numeric field overflow)"
+    )
 
 
 def test_a_record_stored_without_its_balances_is_not_delivered() -> None:

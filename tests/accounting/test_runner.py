@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.accounting.bench import NAME, PATIENCE, Bench
+from tests.accounting.bench import NAME, PATIENCE, Bench, load
 
 from globeco_allocation.adapters.memory.clock import MemoryClock
 from globeco_allocation.adapters.memory.database import MemoryDatabase
@@ -34,7 +34,7 @@ assert sys.stdin.read() == ""
 
 async def test_a_run_gets_the_bare_name_and_the_directory_it_runs_in(bench: Bench) -> None:
     cli = bench.cli(TELLS, environment={"PATH": os.environ["PATH"], "DB_PASSWORD": "x", "TOKEN": "x"})
-    run = await cli.run(NAME, 1)
+    run = await load(cli, NAME, 1)
     facts = json.loads((bench.out / "facts.json").read_text())
 
     assert run.exit_code == 0
@@ -50,7 +50,7 @@ async def test_a_run_inherits_our_own_environment_without_secrets(
 ) -> None:
     monkeypatch.setenv("DB_PASSWORD", "hunter2")
     monkeypatch.setenv("GLOBECO_PA_SERVER_HOST", "accounting")
-    await bench.cli(TELLS).run(NAME, 1)
+    await load(bench.cli(TELLS), NAME, 1)
     text = (bench.out / "facts.json").read_text()
 
     assert "hunter2" not in text
@@ -58,20 +58,20 @@ async def test_a_run_inherits_our_own_environment_without_secrets(
 
 
 async def test_a_run_that_ends_leaves_its_counts_and_its_outputs(bench: Bench) -> None:
-    run = await bench.cli(SUCCEEDS).run(NAME, 1)
+    run = await load(bench.cli(SUCCEEDS), NAME, 1)
 
     assert (run.exit_code, run.counts) == (0, PrintedCounts(1, 1, 0))
     assert bench.leftovers() == [NAME, f"{NAME}.stderr.log", f"{NAME}.stdout.log"]
 
 
 async def test_a_failed_run_tells_its_exit_code_and_its_last_words(bench: Bench) -> None:
-    run = await bench.cli('import sys; sys.exit("processing failed: no header")').run(NAME, 1)
+    run = await load(bench.cli('import sys; sys.exit("processing failed: no header")'), NAME, 1)
 
     assert (run.exit_code, run.counts, run.complaint) == (1, None, "processing failed: no header")
 
 
 async def test_a_run_ended_by_another_signal_tells_its_number(bench: Bench) -> None:
-    run = await bench.cli("import os; os.kill(os.getpid(), 9)").run(NAME, 1)
+    run = await load(bench.cli("import os; os.kill(os.getpid(), 9)"), NAME, 1)
 
     assert run.exit_code == -9
 
@@ -79,10 +79,10 @@ async def test_a_run_ended_by_another_signal_tells_its_number(bench: Bench) -> N
 async def test_many_runs_leave_no_zombies_no_threads_and_no_open_files(bench: Bench) -> None:
     us = psutil.Process()
     cli = bench.cli(SUCCEEDS)
-    await cli.run(NAME, 1)
+    await load(cli, NAME, 1)
     before = (us.num_fds(), us.children())
     for attempt in range(2, 6):
-        await cli.run(NAME, attempt)
+        await load(cli, NAME, attempt)
 
     assert (us.num_fds(), us.children()) == before
     await bench.until(lambda: not [one for one in threading.enumerate() if "accounting-cli" in one.name])
@@ -107,7 +107,7 @@ def _gone(pid: int) -> bool:
 @pytest.mark.parametrize("program", [HANGS_WITH_A_CHILD, IGNORES_TERM], ids=["ends on TERM", "ignores TERM"])
 async def test_a_run_past_its_time_is_killed_with_its_children(bench: Bench, program: str) -> None:
     began = time.monotonic()
-    run = await bench.cli(program, timeout_seconds=3, grace_seconds=0.5).run(NAME, 1)
+    run = await load(bench.cli(program, timeout_seconds=3, grace_seconds=0.5), NAME, 1)
     took = time.monotonic() - began
     pids = [int(pid) for pid in (bench.out / "pids").read_text().split()]
 
@@ -121,7 +121,7 @@ async def test_a_child_that_ignores_term_does_not_outlive_its_parent_that_heeds_
     program = HANGS_WITH_A_CHILD.replace(
         '"import time', "\"import signal, time; signal.signal(15, signal.SIG_IGN); open('armed', 'w')"
     )
-    run = await bench.cli(program, timeout_seconds=3, grace_seconds=20).run(NAME, 1)
+    run = await load(bench.cli(program, timeout_seconds=3, grace_seconds=20), NAME, 1)
     pids = [int(pid) for pid in (bench.out / "pids").read_text().split()]
 
     assert run.exit_code is None
@@ -133,7 +133,7 @@ async def test_a_run_that_ends_well_in_its_grace_counts_as_killed_all_the_same(b
     program = (
         f"import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(0))\n{SUCCEEDS}\ntime.sleep(60)"
     )
-    run = await bench.cli(program, timeout_seconds=1.5).run(NAME, 1)
+    run = await load(bench.cli(program, timeout_seconds=1.5), NAME, 1)
 
     assert run.exit_code is None
 
@@ -141,7 +141,7 @@ async def test_a_run_that_ends_well_in_its_grace_counts_as_killed_all_the_same(b
 async def test_a_run_past_its_time_is_not_left_running_by_a_shutdown(bench: Bench) -> None:
     heeds = "import signal; signal.signal(15, lambda *_: open('warned', 'w').close())\n" + HANGS_WITH_A_CHILD
     cli = bench.cli(heeds, timeout_seconds=3, grace_seconds=PATIENCE)
-    running = asyncio.create_task(cli.run(NAME, 1))
+    running = asyncio.create_task(load(cli, NAME, 1))
     await bench.until((bench.out / "warned").exists)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -156,7 +156,7 @@ async def test_a_flood_of_output_takes_no_memory(bench: Bench) -> None:
     cli = bench.cli(floods)
     tracemalloc.start()
     try:
-        run = await cli.run(NAME, 1)
+        run = await load(cli, NAME, 1)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -169,7 +169,7 @@ async def test_a_flood_of_output_takes_no_memory(bench: Bench) -> None:
 async def test_what_earlier_attempts_left_is_put_aside_never_replaced(bench: Bench) -> None:
     cli = bench.cli(f"import sys\nopen(sys.argv[1] + '.errors.csv', 'w').write('errors')\n{SUCCEEDS}")
     for attempt in (1, 2, 2, 3):
-        await cli.run(NAME, attempt)
+        await load(cli, NAME, attempt)
 
     errors = [name for name in bench.leftovers() if ".errors.csv" in name]
     assert errors == [
@@ -180,7 +180,7 @@ async def test_what_earlier_attempts_left_is_put_aside_never_replaced(bench: Ben
 
 async def test_an_input_that_the_cli_deletes_is_there_again(bench: Bench) -> None:
     inode = bench.file.stat().st_ino
-    await bench.cli(f"import os, sys\nos.unlink(sys.argv[1])\n{SUCCEEDS}").run(NAME, 1)
+    await load(bench.cli(f"import os, sys\nos.unlink(sys.argv[1])\n{SUCCEEDS}"), NAME, 1)
 
     assert bench.file.read_bytes() == bench.content
     assert bench.file.stat().st_ino == inode
@@ -216,7 +216,7 @@ async def test_a_program_that_cannot_run_is_told_without_a_path(
     template = CommandTemplate.parse(f"{program(bench.path)} {{filename}}")
 
     with pytest.raises(CliNotStartedError, match=reason) as caught:
-        await SubprocessCli(template, bench.out, PATIENCE).run(NAME, 1)
+        await load(SubprocessCli(template, bench.out, PATIENCE), NAME, 1)
 
     assert "/" not in str(caught.value)
     assert bench.leftovers() == [NAME]
@@ -227,7 +227,7 @@ async def test_too_long_an_argument_is_no_run(bench: Bench) -> None:
     template = CommandTemplate.parse(f"{sys.executable} -c {'x' * 200_000} {{filename}}")
 
     with pytest.raises(CliNotStartedError, match="too long"):
-        await SubprocessCli(template, bench.out, PATIENCE).run(NAME, 1)
+        await load(SubprocessCli(template, bench.out, PATIENCE), NAME, 1)
 
 
 async def test_without_its_directory_nothing_starts(bench: Bench) -> None:
@@ -235,14 +235,14 @@ async def test_without_its_directory_nothing_starts(bench: Bench) -> None:
     bench.out.rename(bench.path / "elsewhere")
 
     with pytest.raises(CliNotStartedError, match="output directory is missing"):
-        await cli.run(NAME, 1)
+        await load(cli, NAME, 1)
 
 
 async def test_after_a_failed_start_the_lane_is_free(bench: Bench) -> None:
     with pytest.raises(CliNotStartedError):
-        await bench.cli(SUCCEEDS).run("absent.csv", 1)
+        await load(bench.cli(SUCCEEDS), "absent.csv", 1)
 
-    assert (await bench.cli(SUCCEEDS, turn_seconds=0).run(NAME, 1)).exit_code == 0
+    assert (await load(bench.cli(SUCCEEDS, turn_seconds=0), NAME, 1)).exit_code == 0
 
 
 def test_a_template_without_a_file_is_refused_at_once(bench: Bench) -> None:
@@ -261,7 +261,7 @@ async def test_a_container_past_its_time_is_killed_by_its_name(bench: Bench) -> 
     docker.write_text(DOCKER.format(log=log))
     docker.chmod(0o755)
     template = CommandTemplate.parse(f"{docker} run --rm image process --file /data/{{filename}}")
-    run = await SubprocessCli(template, bench.out, 2.0, grace_seconds=0.2).run(NAME, 2)
+    run = await load(SubprocessCli(template, bench.out, 2.0, grace_seconds=0.2), NAME, 2)
 
     name = "globeco-transactions_20260302_160000_7-2"
     assert run.exit_code is None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 import uvloop
-from tests.accounting.bench import NAME, PATIENCE, Bench
+from tests.accounting.bench import NAME, PATIENCE, Bench, load
 
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.domain import CliNotStartedError
@@ -39,7 +39,8 @@ from globeco_allocation.adapters.subprocess_cli import CommandTemplate, Subproce
 async def main(command, out, *names):
     cli = SubprocessCli(CommandTemplate.parse(command), Path(out), 60)
     for name in names:
-        await cli.run(name, 1)
+        async with cli.turn() as turn:
+            await turn.run(name, 1)
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -79,7 +80,7 @@ def another_process(bench: Bench, source: str, *files: str) -> Generator[subproc
 async def test_runs_of_one_process_follow_one_another_in_order(bench: Bench) -> None:
     cli = bench.cli(LOGS)
     made = names(bench, 5)
-    await asyncio.gather(*(cli.run(name, 1) for name in made))
+    await asyncio.gather(*(load(cli, name, 1) for name in made))
 
     assert log_of(bench) == [line for name in made for line in (f"begin {name}", f"end {name}")]
 
@@ -108,12 +109,12 @@ def test_a_run_whose_parent_was_killed_keeps_its_turn_until_it_ends(bench: Bench
         hasty = bench.cli(LOGS, turn_seconds=0.3)
 
         with pytest.raises(CliNotStartedError, match=r"another run went on for over 0\.3 s"):
-            asyncio.run(hasty.run(next_file, 1))
+            asyncio.run(load(hasty, next_file, 1))
         assert not (bench.out / "log").exists()
 
         patient = bench.cli(LOGS)
         bench.mark("go")
-        run = asyncio.run(patient.run(next_file, 1))
+        run = asyncio.run(load(patient, next_file, 1))
 
     assert run.exit_code == 0
     assert bench.marked("ended")
@@ -125,7 +126,7 @@ def test_a_run_goes_on_when_the_service_shuts_down(bench: Bench, loop: str) -> N
     cli = bench.cli(WAITS)
 
     async def shut_down() -> None:
-        running = asyncio.create_task(cli.run(NAME, 1))
+        running = asyncio.create_task(load(cli, NAME, 1))
         await bench.until(lambda: bench.marked("pid"))
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -138,7 +139,7 @@ def test_a_run_goes_on_when_the_service_shuts_down(bench: Bench, loop: str) -> N
     assert process.is_running()
     assert process.status() != psutil.STATUS_ZOMBIE
     with pytest.raises(CliNotStartedError, match="another run went on"):
-        asyncio.run(bench.cli(LOGS, turn_seconds=0.2).run(NAME, 2))
+        asyncio.run(load(bench.cli(LOGS, turn_seconds=0.2), NAME, 2))
     bench.mark("go")
     bench.until_now(lambda: bench.marked("ended"))
     bench.until_now(lambda: not process.is_running())  # and nobody waits for it
@@ -147,7 +148,7 @@ def test_a_run_goes_on_when_the_service_shuts_down(bench: Bench, loop: str) -> N
 @pytest.mark.parametrize("loop", LOOPS)
 def test_runs_work_on_every_event_loop(bench: Bench, loop: str) -> None:
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        run = runner.run(bench.cli("import time; time.sleep(0.1)").run(NAME, 1))
+        run = runner.run(load(bench.cli("import time; time.sleep(0.1)"), NAME, 1))
 
     assert run.exit_code == 0
 
@@ -155,16 +156,16 @@ def test_runs_work_on_every_event_loop(bench: Bench, loop: str) -> None:
 async def test_who_gives_up_waiting_for_a_turn_leaves_it_to_the_next(bench: Bench) -> None:
     first, second, third = names(bench, 3)
     cli, others = bench.cli(WAITS), bench.cli(LOGS)
-    running = asyncio.create_task(cli.run(first, 1))
+    running = asyncio.create_task(load(cli, first, 1))
     await bench.until(lambda: bench.marked("pid"))
-    waiting = [asyncio.create_task(one.run(second, 1)) for one in (cli, others)]
+    waiting = [asyncio.create_task(load(one, second, 1)) for one in (cli, others)]
     await asyncio.sleep(0.25)
     for task in waiting:
         task.cancel()
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     bench.mark("go")
     await running
-    run = await others.run(third, 1)
+    run = await load(others, third, 1)
 
     assert [type(one) for one in ended] == [asyncio.CancelledError] * 2
     assert run.exit_code == 0
@@ -173,9 +174,9 @@ async def test_who_gives_up_waiting_for_a_turn_leaves_it_to_the_next(bench: Benc
 
 async def test_a_turn_is_awaited_without_stopping_the_event_loop(bench: Bench) -> None:
     (other,) = names(bench, 1)
-    running = asyncio.create_task(bench.cli(WAITS).run(NAME, 1))
+    running = asyncio.create_task(load(bench.cli(WAITS), NAME, 1))
     await bench.until(lambda: bench.marked("pid"))
-    waiting = asyncio.create_task(bench.cli(LOGS).run(other, 1))
+    waiting = asyncio.create_task(load(bench.cli(LOGS), other, 1))
     await asyncio.sleep(0.25)
     assert not waiting.done()
     bench.mark("go")  # which a stopped loop would never come to
@@ -186,15 +187,15 @@ async def test_a_turn_is_awaited_without_stopping_the_event_loop(bench: Bench) -
 
 async def test_a_lock_file_that_somebody_removed_is_made_again(bench: Bench) -> None:
     cli = bench.cli(LOGS)
-    await cli.run(NAME, 1)
+    await load(cli, NAME, 1)
     (bench.out / ".lane-0.lock").unlink()
 
-    assert (await cli.run(NAME, 2)).exit_code == 0
+    assert (await load(cli, NAME, 2)).exit_code == 0
 
 
 async def test_a_run_can_be_cancelled_while_it_starts(bench: Bench) -> None:
     cli = bench.cli(WAITS)
-    running = asyncio.create_task(cli.run(NAME, 1))
+    running = asyncio.create_task(load(cli, NAME, 1))
     await bench.until((bench.out / f"{NAME}.stdout.log").exists)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -202,14 +203,14 @@ async def test_a_run_can_be_cancelled_while_it_starts(bench: Bench) -> None:
 
     bench.mark("go")
     (other,) = names(bench, 1)
-    await bench.cli(LOGS).run(other, 1)
+    await load(bench.cli(LOGS), other, 1)
 
     assert bench.marked("ended")
     assert bench.file.read_bytes() == bench.content, "the next turn put it back"
 
 
 async def test_recovery_waits_for_nobody(bench: Bench) -> None:
-    running = asyncio.create_task(bench.cli(WAITS).run(NAME, 1))
+    running = asyncio.create_task(load(bench.cli(WAITS), NAME, 1))
     await bench.until(lambda: bench.marked("pid"))
     await asyncio.wait_for(bench.cli(LOGS).recover(), PATIENCE)
 

@@ -54,7 +54,8 @@ class Accounting(ABC):
     def cannot_be_started(self) -> None: ...
 
     async def load(self, name: str, attempt: int = 1) -> AccountingRun:
-        return await asyncio.wait_for(self.cli.run(name, attempt), PATIENCE)
+        async with asyncio.timeout(PATIENCE), self.cli.turn() as turn:
+            return await turn.run(name, attempt)
 
     async def error_rows(self, name: str) -> list[ErrorRow]:
         return [row async for row in self.cli.error_rows(name)]

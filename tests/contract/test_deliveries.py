@@ -226,3 +226,30 @@ def reject(number: int) -> Reject:
 
 async def last_batch_id(stores: Stores) -> int:
     return (await claim_batch(stores)) - 1
+
+
+async def test_why_a_step_could_not_be_taken_is_kept_until_it_is(stores: Stores) -> None:
+    batch_id = await claim_batch(stores)
+    delivery = await stores.deliveries.claimed(batch_id, "a.csv")
+    await stores.deliveries.hindered(delivery.id, "no space is left")
+    (hindered,) = await stores.deliveries.of_batch(batch_id)
+    await stores.deliveries.written(delivery.id, FILE)
+    (written_now,) = await stores.deliveries.of_batch(batch_id)
+
+    assert (hindered.status, hindered.error) == (DeliveryStatus.CLAIMED, "no space is left")
+    assert (written_now.status, written_now.error) == (DeliveryStatus.WRITTEN, "")
+
+
+async def test_the_error_of_an_ended_delivery_is_its_outcomes(stores: Stores) -> None:
+    batch_id = await claim_batch(stores)
+    delivery = await stores.deliveries.claimed(batch_id, "a.csv")
+    await stores.deliveries.written(delivery.id, FILE)
+    await stores.deliveries.hindered(delivery.id, "no turn")
+    await stores.deliveries.started(delivery.id)
+    (begun,) = await stores.deliveries.of_batch(batch_id)
+    await stores.deliveries.settled(delivery.id, PARTIAL)
+    (ended,) = await stores.deliveries.of_batch(batch_id)
+
+    assert (begun.error, ended.error) == ("", PARTIAL.error)
+    with pytest.raises(DeliveryStepError):
+        await stores.deliveries.hindered(delivery.id, "too late")

@@ -250,12 +250,13 @@ async def test_a_full_disk_is_told_and_nothing_is_left(small_disk: Path) -> None
     assert (await files.write(NAME, HEADER, executions(10), ROW)).record_count == 10
 
 
-async def test_a_full_disk_is_not_writable(small_disk: Path) -> None:
+async def test_a_full_disk_is_told_before_a_file_is_begun(small_disk: Path) -> None:
     files = LocalFiles(small_disk)
 
-    assert await files.writable()
+    await files.check()
     fill(small_disk / "filler")
-    assert not await files.writable()
+    with pytest.raises(FileNotWrittenError, match="no space is left"):
+        await files.check()
     assert everything(small_disk) == ["filler"]
 
 
@@ -285,14 +286,15 @@ def test_a_directory_that_may_not_be_written_to_is_told(directory: Path) -> None
 
 async def test_a_missing_directory_is_made_writable_for_its_group(tmp_path: Path) -> None:
     files = LocalFiles(tmp_path / "a" / "b")
-    assert not await files.writable()
+    with pytest.raises(FileNotWrittenError, match="directory is missing"):
+        await files.check()
     before = os.umask(0o077)
     try:
         await files.prepare()
     finally:
         os.umask(before)
 
-    assert await files.writable()
+    await files.check()
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o2775
     assert everything(tmp_path / "a" / "b") == []
 
@@ -302,7 +304,8 @@ async def test_a_directory_that_cannot_be_made_stops_nobody(tmp_path: Path) -> N
     files = LocalFiles(tmp_path / "file" / "files")
     await files.prepare()
 
-    assert not await files.writable()
+    with pytest.raises(FileNotWrittenError, match="not a directory"):
+        await files.check()
     with pytest.raises(FileNotWrittenError, match="not a directory"):
         await files.write(NAME, HEADER, executions(1), ROW)
 

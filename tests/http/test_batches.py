@@ -39,7 +39,7 @@ async def test_a_batch_shows_its_window_its_file_and_what_was_refused(
         "rejectedCount": 1,
         "unknownCount": 0,
         "exitCode": 0,
-        "error": "2 of 3 records booked, 1 refused",
+        "error": "2 of 3 records booked, 1 refused (such as: security_id must be 24 characters)",
         "rejects": [{"sourceId": "AC2", "verdict": "refused", "reason": "security_id must be 24 characters"}],
     }
 

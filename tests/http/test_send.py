@@ -93,7 +93,9 @@ async def test_a_batch_of_which_some_records_are_refused_is_partial(
 
     assert answer.status_code == 200
     assert answer.json()["status"] == "partial"
-    assert answer.json()["message"] == "1 of 2 records booked, 1 refused."
+    assert answer.json()["message"] == (
+        "1 of 2 records booked, 1 refused (such as: quantity: must be positive)."
+    )
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_DOWN, Fault.EXIT_1, Fault.KILLED, Fault.NOT_STARTED])
@@ -112,18 +114,39 @@ async def test_a_failed_run_is_an_error_with_the_fields_in_its_details(
     assert body["message"].endswith("The service does not try it again by itself.")
 
 
-async def test_a_file_that_cannot_be_written_is_an_error_that_names_the_batch(
+async def test_nothing_is_claimed_while_no_file_can_be_written(
     bench: Bench, client: httpx.AsyncClient
 ) -> None:
     bench.files.failure = "no space is left"
     await create(client, 1)
+    refused = await client.post(URL)
+    bench.files.failure = ""
     answer = await client.post(URL)
+
+    assert refused.status_code == 503
+    assert "no space is left" in refused.json()["message"]
+    assert (answer.status_code, answer.json()["processedCount"]) == (200, 1)
+    assert answer.json()["batchId"] == 2
+
+
+async def test_a_file_that_cannot_be_written_is_an_error_that_names_the_batch(
+    monkeypatch: pytest.MonkeyPatch, bench: Bench, client: httpx.AsyncClient
+) -> None:
+    async def check() -> None:
+        bench.files.failure = "no space is left"
+
+    monkeypatch.setattr(bench.files, "check", check)
+    await create(client, 1)
+    answer = await client.post(URL)
+    (delivery,) = await bench.deliveries.of_batch(2)
 
     assert answer.status_code == 500
     assert "batch 2" in answer.json()["message"].lower()
     assert "no space is left" in answer.json()["message"]
     assert answer.json()["details"]["processedCount"] == 0
     assert bench.accounting.runs == []
+    assert delivery.status is DeliveryStatus.CLAIMED
+    assert "no space is left" in delivery.error
 
 
 async def test_a_fault_of_our_own_names_the_batch_and_nothing_else(

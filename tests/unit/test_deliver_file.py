@@ -1,7 +1,8 @@
 """Delivering a file: the run is judged record by record, and each step is recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -43,6 +44,10 @@ class ScriptedCli:
         self._rows = rows
         self.runs: list[tuple[str, int]] = []
 
+    @asynccontextmanager
+    async def turn(self) -> "AsyncGenerator[ScriptedCli]":
+        yield self
+
     async def run(self, file_name: str, attempt: int) -> AccountingRun:
         self.runs.append((file_name, attempt))
         if isinstance(self._run, Exception):
@@ -61,6 +66,10 @@ class HangingCli:
     def __init__(self) -> None:
         self.running = asyncio.Event()
 
+    @asynccontextmanager
+    async def turn(self) -> "AsyncGenerator[HangingCli]":
+        yield self
+
     async def run(self, file_name: str, attempt: int) -> AccountingRun:
         self.running.set()
         await asyncio.Event().wait()
@@ -71,11 +80,38 @@ class HangingCli:
         yield
 
 
+class BusyCli(ScriptedCli):
+    """Has no turn to give until told."""
+
+    def __init__(self, run: AccountingRun | Exception) -> None:
+        super().__init__(run)
+        self.free = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    @asynccontextmanager
+    async def turn(self) -> "AsyncGenerator[BusyCli]":
+        self.asked.set()
+        await self.free.wait()
+        yield self
+
+
+class UnusableCli(ScriptedCli):
+    """Never has a turn to give."""
+
+    @asynccontextmanager
+    async def turn(self) -> "AsyncGenerator[UnusableCli]":
+        raise CliNotStartedError("the accounting CLI was not started: the output directory is missing")
+        yield self
+
+
 class RemovedFiles:
     """Remembers which files were removed; writes none."""
 
     def __init__(self) -> None:
         self.removed: list[str] = []
+
+    async def check(self) -> None:
+        pass
 
     async def write(self, name: str, header: bytes, executions: object, row: object) -> WrittenFile:
         raise AssertionError(name, header, executions, row)
@@ -299,3 +335,33 @@ async def test_a_delivery_without_a_file_is_refused(
 
     assert cli.runs == []
     assert (await present(deliveries)).status is DeliveryStatus.CLAIMED
+
+
+async def test_a_delivery_is_begun_only_when_its_turn_has_come(
+    deliveries: CountingDeliveries, files: RemovedFiles
+) -> None:
+    cli = BusyCli(ended(1))
+    delivery = await written(deliveries, 1)
+    waiting = asyncio.create_task(DeliverFile(deliveries, cli, files)(delivery))
+    async with asyncio.timeout(PATIENCE):
+        await cli.asked.wait()
+        before = await present(deliveries)
+        cli.free.set()
+        await waiting
+
+    assert (before.status, before.attempts) == (DeliveryStatus.WRITTEN, 0)
+    assert (await present(deliveries)).status is DeliveryStatus.DELIVERED
+
+
+async def test_a_delivery_that_gets_no_turn_stays_written_with_the_reason(
+    deliveries: CountingDeliveries, files: RemovedFiles
+) -> None:
+    cli = UnusableCli(ended(1))
+    delivery = await written(deliveries, 1)
+
+    with pytest.raises(CliNotStartedError):
+        await DeliverFile(deliveries, cli, files)(delivery)
+
+    assert (await present(deliveries)).status is DeliveryStatus.WRITTEN
+    assert "the output directory is missing" in (await present(deliveries)).error
+    assert cli.runs == []

@@ -1,7 +1,8 @@
 """Sending a batch: claim, write and deliver are steps of their own, and each may be repeated."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -54,6 +55,9 @@ class FilesInADict:
         self.writes = 0
         self.full = False
 
+    async def check(self) -> None:
+        pass
+
     async def write(
         self,
         name: str,
@@ -80,6 +84,10 @@ class AcceptingCli:
     def __init__(self, files: FilesInADict) -> None:
         self._files = files
         self.runs: list[str] = []
+
+    @asynccontextmanager
+    async def turn(self) -> "AsyncGenerator[AcceptingCli]":
+        yield self
 
     async def run(self, file_name: str, attempt: int) -> AccountingRun:
         del attempt

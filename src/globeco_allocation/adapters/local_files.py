@@ -65,20 +65,17 @@ class LocalFiles:
     async def prepare(self) -> None:
         """Make the directory if it is missing, and remove what killed writers left behind a day ago.
 
-        Nothing is raised when that cannot be done: `writable` tells.
+        Nothing is raised when that cannot be done: `check` tells.
         """
         try:
             await finish(_prepare, self._directory)
         except OSError as error:
             _log.warning("the output directory could not be prepared: %s", error.strerror)
 
-    async def writable(self) -> bool:
-        """Tell whether a file can be written now, by writing one byte under a hidden name."""
-        try:
+    async def check(self) -> None:
+        """Make sure that a file can be written now, by writing one byte under a hidden name; see the port."""
+        with _Explained("a transaction file"):
             await finish(_probe, self._directory)
-        except OSError:
-            return False
-        return True
 
     async def write(
         self,
@@ -93,16 +90,16 @@ class LocalFiles:
         takes little memory and never holds up the event loop.
         """
         check_bare(name)
-        with _Explained(name):
+        with _Explained(f"the file {name}"):
             draft = await acquire(partial(_Draft, self._directory, name), undo=_Draft.discard)
         try:
-            with _Explained(name):
+            with _Explained(f"the file {name}"):
                 await finish(draft.append, header)
             async with aclosing(_chunks(executions)) as chunks:
                 async for some in chunks:
-                    with _Explained(name):
+                    with _Explained(f"the file {name}"):
                         await finish(draft.append_rows, some, row)
-            with _Explained(name):
+            with _Explained(f"the file {name}"):
                 return await finish(draft.publish)
         finally:
             await finish(draft.discard)
@@ -119,8 +116,8 @@ class LocalFiles:
 class _Explained:
     """Turns an OSError into the domain's words; unlike the error's own, they hold no path."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, what: str) -> None:
+        self._what = what
 
     def __enter__(self) -> None:
         return None
@@ -128,11 +125,11 @@ class _Explained:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, FileExistsError):
             raise FileNotWrittenError(
-                f"the file {self._name} was not written: another one with other content has its name"
+                f"{self._what} was not written: another one with other content has its name"
             ) from error
         if isinstance(error, OSError):
             reason = _REASONS.get(error.errno or 0, "the output directory failed")
-            raise FileNotWrittenError(f"the file {self._name} was not written: {reason}") from error
+            raise FileNotWrittenError(f"{self._what} was not written: {reason}") from error
 
 
 async def _chunks(executions: AsyncIterator[Execution]) -> AsyncGenerator[Sequence[Execution]]:

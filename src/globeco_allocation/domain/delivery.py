@@ -121,6 +121,7 @@ class Delivery:
         file: What was written, once it is.
         attempts: Runs of the CLI that were begun.
         outcome: What came of the last attempt, once it ended.
+        error: Why it is no further, or not ``delivered``; empty when nothing is wrong.
         created: When it was recorded (UTC).
     """
 
@@ -131,4 +132,5 @@ class Delivery:
     file: WrittenFile | None
     attempts: int
     outcome: Outcome | None
+    error: str = ""
     created: datetime

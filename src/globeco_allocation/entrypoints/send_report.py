@@ -89,9 +89,10 @@ def _message(status: SendStatus, deliveries: Sequence[Delivery], execution_mode:
         booked = sum(one.outcome.accepted_count for one in deliveries if one.outcome is not None)
         return f"Portfolio Accounting booked every record of the batch: {booked}."
     if status is SendStatus.PROCESSING:
-        if execution_mode == NO_CLI:
+        status_now = next(one.status for one in deliveries if not one.status.ended)
+        if execution_mode == NO_CLI and status_now is DeliveryStatus.WRITTEN:
             return "The file is written and stays where it is: no accounting CLI is set (CLI_COMMAND)."
-        return _NOT_ENDED[next(one.status for one in deliveries if not one.status.ended)]
+        return _NOT_ENDED[status_now]
     errors = [one.outcome.error for one in deliveries if one.outcome is not None and one.outcome.error]
     told = "; ".join(errors) or "Portfolio Accounting did not take every record"
     return f"{told}. {NOT_TRIED_AGAIN}" if status is SendStatus.FAILED else f"{told}."

@@ -11,6 +11,7 @@ from globeco_allocation.domain.batch import Batch
 from globeco_allocation.domain.delivery import Delivery
 from globeco_allocation.domain.errors import (
     AllocationError,
+    CliNotStartedError,
     FileNotWrittenError,
     StoreUnavailableError,
     WindowTakenError,
@@ -75,6 +76,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
 
         Raises:
             SendRefusedError: nothing was claimed; ask again later.
+            FileNotWrittenError: no file can be written now; nothing was claimed.
             WindowTakenError: another sender claimed the same window.
             StoreUnavailableError: the database is away, or did not claim the batch in time.
         """
@@ -122,6 +124,9 @@ class Sends(AbstractAsyncContextManager["Sends"]):
                 raise
             except WindowTakenError:
                 raise
+            except FileNotWrittenError as error:
+                _log.error(logs.SEND_FAILED, batch_id=None, reason=str(error))
+                raise
             except StoreUnavailableError as error:
                 _log.warning(logs.SEND_FAILED, batch_id=send.batch_id, reason=str(error))
                 if send.batch is None:
@@ -150,7 +155,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
             deliveries = await self._deliveries.of_batch(batch.id)
         except StoreUnavailableError:
             raise
-        except FileNotWrittenError as error:
+        except (FileNotWrittenError, CliNotStartedError) as error:
             _log.error(logs.SEND_FAILED, batch_id=batch.id, reason=str(error))
             fault = f"Batch {batch.id} was not sent: {error}."
             deliveries = await self._deliveries.of_batch(batch.id)

@@ -16,6 +16,7 @@ from globeco_allocation.adapters.subprocess_cli import CommandTemplate, Subproce
 from globeco_allocation.adapters.system_clock import SystemClock
 from globeco_allocation.adapters.trade_service import open_trade_service
 from globeco_allocation.domain.batch import ClaimTerms
+from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.use_cases.deliver import DeliverFile
 from globeco_allocation.domain.use_cases.receive import ReceiveExecutions
 from globeco_allocation.domain.use_cases.send import SendBatch
@@ -120,10 +121,8 @@ async def _open_output_directory(settings: Settings) -> LocalFiles:
     try:
         async with asyncio.timeout(_PREPARE_SECONDS):
             await files.prepare()
-            usable = await files.writable()
-    except TimeoutError:
-        usable = False
-    if not usable:
+            await files.check()
+    except (TimeoutError, FileNotWrittenError):
         _log.warning("no file can be written to OUTPUT_DIR: sends will fail", path=str(settings.output_dir))
     return files
 

@@ -22,6 +22,10 @@ class Deliveries(Protocol):
         """Record that the file stands whole: ``claimed -> written``."""
         ...
 
+    async def hindered(self, delivery_id: int, error: str) -> None:
+        """Record why the next step could not be taken; the status stays ``claimed`` or ``written``."""
+        ...
+
     async def started(self, delivery_id: int) -> int:
         """Record that a run of the CLI is about to begin: ``-> delivering``.
 

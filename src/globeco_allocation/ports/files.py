@@ -10,6 +10,14 @@ from globeco_allocation.domain.execution import Execution
 class TransactionFiles(Protocol):
     """Transaction files by bare name; a reader sees a whole file or none."""
 
+    async def check(self) -> None:
+        """Make sure that a file can be written now.
+
+        Raises:
+            FileNotWrittenError: the directory is away, read-only or full.
+        """
+        ...
+
     async def write(
         self,
         name: str,

@@ -4,7 +4,8 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from enum import Enum, auto
 
 from globeco_allocation.adapters.bare_name import check_bare
@@ -56,24 +57,28 @@ class MemoryAccounting:
         self.gate.set()
         self.runs: list[tuple[str, int]] = []
 
-    async def run(self, file_name: str, attempt: int) -> AccountingRun:
-        """Load a file; see the port."""
-        check_bare(file_name)
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator["MemoryTurn"]:
+        """Wait for the turn and hold it; see the port."""
         async with self._turn:
-            self._error_rows.pop(file_name, None)
-            if file_name not in self._contents:
-                raise CliNotStartedError(f"the file {file_name} is gone: nothing was sent")
-            if self.fault is Fault.NOT_STARTED:
-                raise CliNotStartedError("the accounting CLI was not started: there is no such program")
-            self.runs.append((file_name, attempt))
-            await self.gate.wait()
-            return self._load(file_name)
+            yield MemoryTurn(self._run)
 
     async def error_rows(self, file_name: str) -> AsyncIterator[ErrorRow]:
         """Read the last run's error rows; see the port."""
         check_bare(file_name)
         for row in self._error_rows.get(file_name, ()):
             yield row
+
+    async def _run(self, file_name: str, attempt: int) -> AccountingRun:
+        check_bare(file_name)
+        self._error_rows.pop(file_name, None)
+        if file_name not in self._contents:
+            raise CliNotStartedError(f"the file {file_name} is gone: nothing was sent")
+        if self.fault is Fault.NOT_STARTED:
+            raise CliNotStartedError("the accounting CLI was not started: there is no such program")
+        self.runs.append((file_name, attempt))
+        await self.gate.wait()
+        return self._load(file_name)
 
     def _load(self, file_name: str) -> AccountingRun:
         if self.fault is Fault.EXIT_1:
@@ -98,6 +103,17 @@ class MemoryAccounting:
             return ErrorRow(source_id, _answer(source_id, "sourceId", "source ID must be unique"))
         self.booked[source_id] = tuple(record)
         return ErrorRow(source_id, post + "EOF") if self.fault is Fault.ANSWER_LOST else None
+
+
+class MemoryTurn:
+    """The turn of `MemoryAccounting`, see `globeco_allocation.ports.accounting.AccountingTurn`."""
+
+    def __init__(self, run: Callable[[str, int], Awaitable[AccountingRun]]) -> None:
+        self._run = run
+
+    async def run(self, file_name: str, attempt: int) -> AccountingRun:
+        """Load a file; see the port."""
+        return await self._run(file_name, attempt)
 
 
 def _answer(source_id: str, field: str, message: str) -> str:

@@ -41,13 +41,20 @@ class MemoryDeliveries:
         """Record that the file stands whole; see the port."""
         delivery = self._find(delivery_id)
         if delivery is None or (delivery.status, delivery.file) != (DeliveryStatus.WRITTEN, file):
-            self._step(delivery_id, delivery, DeliveryStatus.WRITTEN, file=file)
+            self._step(delivery_id, delivery, DeliveryStatus.WRITTEN, file=file, error="")
+
+    async def hindered(self, delivery_id: int, error: str) -> None:
+        """Record why the next step could not be taken; see the port."""
+        delivery = self._find(delivery_id)
+        if delivery is None or delivery.status not in {DeliveryStatus.CLAIMED, DeliveryStatus.WRITTEN}:
+            raise DeliveryStepError(f"delivery {delivery_id} is begun already")
+        self._deliveries[delivery_id] = replace(delivery, error=_storable(error))
 
     async def started(self, delivery_id: int) -> int:
         """Record that a run is about to begin; see the port."""
         delivery = self._find(delivery_id)
         attempt = (delivery.attempts if delivery else 0) + 1
-        self._step(delivery_id, delivery, DeliveryStatus.DELIVERING, attempts=attempt, outcome=None)
+        self._step(delivery_id, delivery, DeliveryStatus.DELIVERING, attempts=attempt, outcome=None, error="")
         return attempt
 
     async def rejected(self, delivery_id: int, attempt: int, rejects: Sequence[Reject]) -> None:
@@ -68,7 +75,7 @@ class MemoryDeliveries:
         outcome = replace(outcome, error=_storable(outcome.error))
         delivery = self._find(delivery_id)
         if delivery is None or (delivery.status, delivery.outcome) != (outcome.status, outcome):
-            self._step(delivery_id, delivery, outcome.status, outcome=outcome)
+            self._step(delivery_id, delivery, outcome.status, outcome=outcome, error=outcome.error)
 
     async def of_batch(self, batch_id: int) -> tuple[Delivery, ...]:
         """Return the batch's deliveries; see the port."""

@@ -21,6 +21,11 @@ class MemoryFiles:
         self.contents: dict[str, bytes] = {}
         self.failure = ""
 
+    async def check(self) -> None:
+        """Make sure that a file can be written now; see the port."""
+        if self.failure:
+            raise FileNotWrittenError(f"a transaction file was not written: {self.failure}")
+
     async def write(
         self,
         name: str,

@@ -24,12 +24,16 @@ _BY_FILE_NAME = "SELECT * FROM delivery WHERE file_name = $1 AND batch_id = $2"
 # once, one succeeds. No row comes back when the step was not allowed.
 _WRITTEN = """
 UPDATE delivery
-   SET status = 'written', record_count = $3, byte_count = $4, checksum = $5,
+   SET status = 'written', record_count = $3, byte_count = $4, checksum = $5, error = NULL,
        written_timestamp = coalesce(written_timestamp, clock_timestamp())
  WHERE id = $1
    AND (status = ANY ($2)
         OR (status, record_count, byte_count, checksum) = ('written', $3, $4, $5))
 RETURNING id
+"""
+
+_HINDERED = """
+UPDATE delivery SET error = $2 WHERE id = $1 AND status IN ('claimed', 'written') RETURNING id
 """
 
 _STARTED = """
@@ -100,6 +104,12 @@ class PostgresDeliveries:
             _WRITTEN, delivery_id, DeliveryStatus.WRITTEN, file.record_count, file.byte_count, file.checksum
         )
 
+    async def hindered(self, delivery_id: int, error: str) -> None:
+        """Record why the next step could not be taken; see the port."""
+        row = await self._pool.fetch_row(_HINDERED, delivery_id, _storable(error))
+        if row is None:
+            raise DeliveryStepError(f"delivery {delivery_id} is begun already")
+
     async def started(self, delivery_id: int) -> int:
         """Record that a run is about to begin; see the port."""
         row = await self._step(_STARTED, delivery_id, DeliveryStatus.DELIVERING)
@@ -163,6 +173,7 @@ def _to_delivery(row: asyncpg.Record) -> Delivery:
         file=None if checksum is None else WrittenFile(row["record_count"], row["byte_count"], checksum),
         attempts=row["attempts"],
         outcome=_to_outcome(row, status) if status.ended else None,
+        error=row["error"] or "",
         created=row["claimed_timestamp"],
     )
 

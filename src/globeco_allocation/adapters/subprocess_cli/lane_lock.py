@@ -38,8 +38,8 @@ class LaneLock:
         self._path = path
 
     @asynccontextmanager
-    async def held(self, timeout_seconds: float) -> AsyncGenerator[int]:
-        """Wait for the lock and hold it; gives the descriptor for a child to inherit.
+    async def held(self, timeout_seconds: float | None) -> AsyncGenerator[int]:
+        """Wait for the lock, None for as long as it takes, and hold it; gives what a child has to inherit.
 
         Raises:
             CliNotStartedError: the lock was not free in time, or cannot be had at all.
@@ -51,9 +51,9 @@ class LaneLock:
             # Closed, never unlocked: an unlocking would take it from a child that runs on.
             await finish(os.close, descriptor)
 
-    async def _take(self, timeout_seconds: float) -> int:
+    async def _take(self, timeout_seconds: float | None) -> int:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_seconds
+        begun = loop.time()
         while True:
             try:
                 descriptor = await acquire(partial(_try_lock, self._path), undo=_close_if_open)
@@ -62,10 +62,9 @@ class LaneLock:
                 raise CliNotStartedError(f"the accounting CLI was not started: {reason}") from error
             if descriptor is not None:
                 return descriptor
-            if loop.time() >= deadline:
+            if timeout_seconds is not None and loop.time() - begun >= timeout_seconds:
                 raise CliNotStartedError(
-                    f"the accounting CLI was not started: another run went on for over {timeout_seconds:g} s;"
-                    " send again when it has ended"
+                    f"the accounting CLI was not started: another run went on for over {timeout_seconds:g} s"
                 )
             await asyncio.sleep(_POLL_SECONDS)
 

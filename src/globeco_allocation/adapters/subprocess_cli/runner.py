@@ -5,8 +5,8 @@ import errno
 import logging
 import os
 import subprocess
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -52,9 +52,7 @@ class SubprocessCli:
         output_dir: Where the transaction files are; the CLI runs in it.
         timeout_seconds: How long a run may take before it is killed.
         grace_seconds: How long it then has to end by itself.
-        turn_seconds: How long to wait for a run of another process; *timeout_seconds* and the grace unless
-            given. (For the earlier runs of this process it waits as long as they take, each of which is
-            bounded.)
+        turn_seconds: How long to wait for a run of another process; as long as it takes unless given.
         home: What ``{home}`` stands for; the user's home directory unless given.
         environment: What the CLI inherits, less our settings and secrets; ours unless given.
     """
@@ -76,21 +74,18 @@ class SubprocessCli:
         self._output_dir = output_dir.absolute()
         self._timeout_seconds = timeout_seconds
         self._grace_seconds = grace_seconds
-        self._turn_seconds = timeout_seconds + grace_seconds if turn_seconds is None else turn_seconds
+        self._turn_seconds = turn_seconds
         self._home = os.path.expanduser("~") if home is None else home  # noqa: PTH111 - never raises
         self._environment = child_environment(os.environ if environment is None else environment)
         self._turn = asyncio.Lock()
         self._lane = LaneLock(self._output_dir / LOCK_NAME)
         self._inputs = KeptInputs(self._output_dir)
 
-    async def run(self, file_name: str, attempt: int) -> AccountingRun:
-        """Run the CLI on a written file and wait for its end; see the port.
-
-        When cancelled, the run goes on by itself and keeps its turn: a killed CLI leaves a row unbooked.
-        """
-        check_bare(file_name)
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator["SubprocessTurn"]:
+        """Wait for the turn and hold it; see the port."""
         async with self._turn, self._lane.held(self._turn_seconds) as lock:
-            return await self._run(file_name, attempt, lock)
+            yield SubprocessTurn(partial(self._run, lock))
 
     def error_rows(self, file_name: str) -> AsyncGenerator[ErrorRow]:
         """Read the last run's error file; see the port."""
@@ -106,7 +101,8 @@ class SubprocessCli:
             async with self._turn, self._lane.held(0):
                 await finish(self._restore_all)
 
-    async def _run(self, file_name: str, attempt: int, lock: int) -> AccountingRun:
+    async def _run(self, lock: int, file_name: str, attempt: int) -> AccountingRun:
+        check_bare(file_name)
         leftovers = Leftovers(self._output_dir, file_name)
         start = partial(self._start, leftovers, file_name, attempt, lock)
         child = await acquire(start, undo=Child.let_go)
@@ -202,6 +198,20 @@ class SubprocessCli:
             self._inputs.restore_all()
         except OSError as error:
             _log.warning("kept files could not be put back: %s", error.strerror)
+
+
+class SubprocessTurn:
+    """The turn of `SubprocessCli`, see `globeco_allocation.ports.accounting.AccountingTurn`."""
+
+    def __init__(self, run: Callable[[str, int], Awaitable[AccountingRun]]) -> None:
+        self._run = run
+
+    async def run(self, file_name: str, attempt: int) -> AccountingRun:
+        """Run the CLI on a written file and wait for its end; see the port.
+
+        When cancelled, the run goes on by itself and keeps its turn: a killed CLI leaves a row unbooked.
+        """
+        return await self._run(file_name, attempt)
 
 
 def _not_ready(error: OSError) -> CliNotStartedError:

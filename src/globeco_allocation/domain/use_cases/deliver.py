@@ -1,13 +1,18 @@
 """Deliver a file: run the accounting CLI on it and judge what it leaves behind, record by record."""
 
+import asyncio
+from contextlib import AsyncExitStack
+
+from globeco_allocation.domain.accounting_run import ErrorRow
 from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, Outcome, Reject
 from globeco_allocation.domain.errors import CliNotStartedError
 from globeco_allocation.domain.verdict import Judge
-from globeco_allocation.ports.accounting import AccountingCli
+from globeco_allocation.ports.accounting import AccountingCli, AccountingTurn
 from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.files import TransactionFiles
 
 _REJECTS_AT_ONCE = 500
+_LONG_ANSWER = 64 * 1024
 
 
 class DeliverFile:
@@ -34,34 +39,46 @@ class DeliverFile:
         self._remove_delivered = remove_delivered
 
     async def __call__(self, delivery: Delivery) -> Outcome:
-        """Make one attempt to deliver a written file, and record its outcome.
+        """Make one attempt to deliver a written file when its turn has come, and record its outcome.
 
-        Cancelling it leaves the CLI running and the delivery ``delivering``.
+        Until then the delivery stays ``written``. Cancelling it after the start leaves the CLI running and
+        the delivery ``delivering``.
 
         Raises:
             ValueError: the delivery has no file yet.
+            CliNotStartedError: the turn cannot be had; the delivery stays ``written``, with the reason.
             StoreUnavailableError: the database went away.
         """
         if delivery.file is None:
             raise ValueError(f"delivery {delivery.id} has no file yet: write it first")
+        async with AsyncExitStack() as stack:
+            try:
+                turn = await stack.enter_async_context(self._accounting.turn())
+            except CliNotStartedError as error:
+                await self._deliveries.hindered(delivery.id, str(error))
+                raise
+            outcome = await self._attempt(turn, delivery, delivery.file.record_count)
+        if self._remove_delivered and outcome.status is DeliveryStatus.DELIVERED:
+            await self._files.remove(delivery.file_name)
+        return outcome
+
+    async def _attempt(self, turn: AccountingTurn, delivery: Delivery, record_count: int) -> Outcome:
         attempt = await self._deliveries.started(delivery.id)
         try:
-            run = await self._accounting.run(delivery.file_name, attempt)
+            run = await turn.run(delivery.file_name, attempt)
         except CliNotStartedError as error:
-            outcome = Outcome(DeliveryStatus.FAILED, 0, 0, delivery.file.record_count, None, str(error))
+            outcome = Outcome(DeliveryStatus.FAILED, 0, 0, record_count, None, str(error))
         else:
-            judge = Judge(delivery.file.record_count)
+            judge = Judge(record_count)
             await self._judge_error_file(delivery, attempt, judge)
             outcome = judge.outcome(run)
         await self._deliveries.settled(delivery.id, outcome)
-        if self._remove_delivered and outcome.status is DeliveryStatus.DELIVERED:
-            await self._files.remove(delivery.file_name)
         return outcome
 
     async def _judge_error_file(self, delivery: Delivery, attempt: int, judge: Judge) -> None:
         rejects: list[Reject] = []
         async for row in self._accounting.error_rows(delivery.file_name):
-            reject = judge.see(row)
+            reject = await _see(judge, row)
             if reject is not None:
                 rejects.append(reject)
             if len(rejects) >= _REJECTS_AT_ONCE:
@@ -69,3 +86,10 @@ class DeliverFile:
                 rejects = []
         if rejects:
             await self._deliveries.rejected(delivery.id, attempt, rejects)
+
+
+async def _see(judge: Judge, row: ErrorRow) -> Reject | None:
+    if len(row.message) < _LONG_ANSWER:
+        return judge.see(row)
+    # Reading a long answer takes longer than the event loop may be held up.
+    return await asyncio.to_thread(judge.see, row)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from globeco_allocation.domain.batch import Batch, ClaimTerms
 from globeco_allocation.domain.delivery import Delivery, DeliveryStatus
+from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.transaction_file import HEADER, file_name, row_formatter
 from globeco_allocation.domain.use_cases.deliver import DeliverFile
 from globeco_allocation.ports.batches import Batches
@@ -43,10 +44,15 @@ class SendBatch:
     async def claim(self, requested_by: str = "") -> Batch:
         """Claim the window of everything kept since the last batch.
 
+        Nothing is claimed unless a file can be written: executions wait best where the next send finds
+        them.
+
         Raises:
+            FileNotWrittenError: no file can be written now; nothing was claimed.
             WindowTakenError: another sender claimed the same window.
             StoreUnavailableError: the database is away, or its lock was not to be had in time.
         """
+        await self._files.check()
         last_start = await self._batches.last_start()
         return await self._batches.claim(last_start, replace(self._terms, requested_by=requested_by))
 
@@ -61,6 +67,7 @@ class SendBatch:
 
         Raises:
             FileNotWrittenError: the file could not be written; the delivery stays ``claimed``.
+            CliNotStartedError: no turn could be had at the CLI; the delivery stays ``written``.
             StoreUnavailableError: the database went away; the last recorded step stands.
         """
         delivery = await self.write(batch)
@@ -83,8 +90,12 @@ class SendBatch:
         if delivery.status not in {DeliveryStatus.CLAIMED, DeliveryStatus.WRITTEN}:
             return None
         row = row_formatter(batch.terms.file_quantity)
-        async with self._batches.executions(batch) as executions:
-            file = await self._files.write(delivery.file_name, HEADER, executions, row)
+        try:
+            async with self._batches.executions(batch) as executions:
+                file = await self._files.write(delivery.file_name, HEADER, executions, row)
+        except FileNotWrittenError as error:
+            await self._deliveries.hindered(delivery.id, str(error))
+            raise
         await self._deliveries.written(delivery.id, file)
         return replace(delivery, status=DeliveryStatus.WRITTEN, file=file)
 
@@ -92,7 +103,7 @@ class SendBatch:
         """Have a written file delivered: the second half of `carry_out`; without a CLI it stays ``written``.
 
         Raises:
-            StoreUnavailableError: see `carry_out`.
+            CliNotStartedError, StoreUnavailableError: see `carry_out`.
         """
         if self._deliver is not None:
             await self._deliver(delivery)

@@ -248,7 +248,7 @@ def _delivery(delivery: Delivery, rejects: tuple[Reject, ...]) -> DeliveryAnswer
         rejected_count=outcome and outcome.rejected_count,
         unknown_count=outcome and outcome.unknown_count,
         exit_code=outcome and outcome.exit_code,
-        error=(outcome and outcome.error) or None,
+        error=delivery.error or None,
         rejects=[RejectAnswer(one.source_id, one.verdict.value, one.reason) for one in rejects],
     )
 

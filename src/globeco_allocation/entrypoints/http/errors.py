@@ -10,7 +10,12 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException
 
-from globeco_allocation.domain.errors import StoreUnavailableError, WindowTakenError
+from globeco_allocation.domain.errors import (
+    AllocationError,
+    FileNotWrittenError,
+    StoreUnavailableError,
+    WindowTakenError,
+)
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.answers import ErrorAnswer, SendAnswer, json_response
 from globeco_allocation.entrypoints.http.exchange import current_exchange
@@ -74,6 +79,7 @@ class ErrorAnswers:
             WindowTakenError: self._window_taken,
             StoreUnavailableError: self._unavailable,
             SendRefusedError: self._unavailable,
+            FileNotWrittenError: self._unavailable,
             InternalServerException: self._litestar_failed,
             HTTPException: self._http,
             Exception: self._fault,
@@ -104,9 +110,7 @@ class ErrorAnswers:
             WINDOW_TAKEN,
         )
 
-    def _unavailable(
-        self, _request: Request[Any, Any, Any], error: StoreUnavailableError | SendRefusedError
-    ) -> Response[bytes]:
+    def _unavailable(self, _request: Request[Any, Any, Any], error: AllocationError) -> Response[bytes]:
         _log.warning(logs.UNAVAILABLE, reason=str(error))
         return self.answer(HTTPStatus.SERVICE_UNAVAILABLE, _sentence(str(error)))
 
