@@ -112,15 +112,89 @@ def test_only_a_container_needs_a_command_to_be_killed() -> None:
     assert CommandTemplate.parse("cli run {filename}").kill_argv(run="globeco-t-1") is None
 
 
-@pytest.mark.parametrize("options", ["-d", "--detach", "-id", "--detach=true"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "sudo docker",
+        "env X=1 Y=docker /usr/bin/podman",
+        "sudo -u docker -n docker -D --context run -H tcp://far:2376 --tls",
+    ],
+)
+def test_an_engine_behind_other_words_gets_the_name_and_the_command_to_kill(engine: str) -> None:
+    template = CommandTemplate.parse(f"{engine} run --rm -i image process --file {{filename}}")
+    before = tuple(engine.split())
+
+    assert template.words == (
+        *before, "run", "--name", "{run}", "-i", "image", "process", "--file", "{filename}",
+    )  # fmt: skip
+    assert (template.kill_argv(run="7") or [])[1:] == [*before[1:], "kill", "7"]
+
+
+@pytest.mark.parametrize("group", ["container", "compose -f compose.yaml"])
+def test_a_run_in_a_group_of_commands_is_killed_by_its_engine(group: str) -> None:
+    template = CommandTemplate.parse(f"docker {group} run --rm image process --file {{filename}}")
+
+    assert template.words[-6:] == ("--name", "{run}", "image", "process", "--file", "{filename}")
+    assert (template.kill_argv(run="7") or [])[1:] == ["kill", "7"]
+
+
+@pytest.mark.parametrize("value", ["1", "t", "T", "TRUE", "true", "True"])
+def test_whatever_docker_takes_for_true_counts(value: str) -> None:
+    assert argv(f"docker run --rm={value} image {{filename}}")[1:4] == ["run", "--name", "globeco-t-1"]
+    for option in (f"--detach={value}", f"-d={value}", f"-td={value}"):
+        with pytest.raises(ValueError, match="must not detach"):
+            CommandTemplate.parse(f"docker run {option} image {{filename}}")
+
+
+def test_options_set_to_false_are_left_alone() -> None:
+    words = argv("docker run --rm=false --detach=false -td=0 image {filename}")
+
+    assert words[4:] == ["--rm=false", "--detach=false", "-td=0", "image", "t.csv"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--init -it --network host -v /a:/b -eX=1",
+        "--entrypoint cli --memory-swap -1 -ti -w /data",
+        "--read-only --",
+    ],
+)
+def test_what_follows_the_image_belongs_to_the_program_inside(options: str) -> None:
+    inside = ["image", "process", "-d", "--rm", "--name", "accounting", "--detach", "--file", "{filename}"]
+    template = CommandTemplate.parse(" ".join(["docker run", options, *inside]))
+
+    assert template.words == ("docker", "run", "--name", "{run}", *options.split(), *inside)
+
+
+def test_an_option_after_the_mounted_file_counts() -> None:
+    with pytest.raises(ValueError, match="must not detach"):
+        CommandTemplate.parse("docker run -v {output_dir}/{filename}:/t.csv -d image process --file /t.csv")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "-d",
+        "--detach",
+        "-id",
+        "--detach=true",
+        "-dv/a:/b",
+        "--network host -d",
+        "--rm -d",
+        "--of-tomorrow -d",
+    ],
+)
 def test_a_container_must_not_be_left_to_itself(options: str) -> None:
     with pytest.raises(ValueError, match="must not detach"):
         CommandTemplate.parse(f"docker run {options} image --file {{filename}}")
 
 
-def test_no_two_containers_may_share_a_name() -> None:
+@pytest.mark.parametrize("name", ["--name accounting", "--name=accounting", "--name={run} --name accounting"])
+def test_no_two_containers_may_share_a_name(name: str) -> None:
     with pytest.raises(ValueError, match="no two runs may share a name"):
-        CommandTemplate.parse("docker run --name accounting image --file {filename}")
+        CommandTemplate.parse(f"docker run {name} image --file {{filename}}")
 
 
 def test_the_cli_inherits_neither_settings_nor_secrets() -> None:
