@@ -1,13 +1,17 @@
 """The error file is read as a bounded stream, and whatever cannot be read of it is unknown."""
 
+import asyncio
 import csv
+import os
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from globeco_allocation.adapters.subprocess_cli.error_file import (
     LONGEST_ROW,
+    MOST_COMMAS,
     allow_long_fields,
     error_rows,
 )
@@ -86,8 +90,18 @@ async def test_undecodable_bytes_spoil_their_own_row_only(path: Path) -> None:
         "x" * (LONGEST_ROW + 1),
         row("AC2", "many lines\n" * (LONGEST_ROW // 10)),
         '"a\n",' * (LONGEST_ROW // 4),
+        "," * (MOST_COMMAS + 1) + "\n",
     ],
-    ids=["in quotes", "after quotes", "stray quote", "long row", "long line", "many lines", "many fields"],
+    ids=[
+        "in quotes",
+        "after quotes",
+        "stray quote",
+        "long row",
+        "long line",
+        "many lines",
+        "many fields",
+        "commas",
+    ],
 )
 async def test_where_the_rest_cannot_be_read_one_unknown_row_stands_for_it(path: Path, rest: str) -> None:
     write(path, COLUMNS + row("AC1", "plain") + rest)
@@ -104,6 +118,53 @@ async def test_a_file_without_the_columns_is_unknown(path: Path, content: str) -
 
 async def test_a_file_that_cannot_be_opened_is_unknown(tmp_path: Path) -> None:
     assert await read(tmp_path) == [UNREADABLE]
+
+
+def make_link(path: Path) -> None:
+    other = path.with_name("another")
+    write(other, COLUMNS + row("AC1", "plain"))
+    path.symlink_to(other)
+
+
+def make_dangling_link(path: Path) -> None:
+    path.symlink_to("absent")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, make_link, make_dangling_link, os.mkdir])
+async def test_what_is_no_regular_file_is_unknown_and_never_waited_for(
+    path: Path, make: Callable[[Path], None]
+) -> None:
+    make(path)
+    reading = asyncio.ensure_future(read(path))
+    done, _ = await asyncio.wait({reading}, timeout=10)
+    if not done:  # lets the thread that waits for a writer go
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+
+    assert done
+    assert await reading == [UNREADABLE]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        COLUMNS + row("AC1", "\N{GRINNING FACE}" * (LONGEST_ROW - 200)) * 3,
+        COLUMNS + row("x" * (LONGEST_ROW - 200), "short") * 60,
+        COLUMNS + row("\N{GRINNING FACE}" * (LONGEST_ROW - 200), "short") * 3,
+        "source_id,error_message," + ("\u0100," * (LONGEST_ROW // 2 - 20) + "\n") * 3,
+    ],
+    ids=["long messages", "long source ids", "wide source ids", "many fields"],
+)
+async def test_a_hostile_file_takes_little_memory(path: Path, content: str) -> None:
+    write(path, content)
+    tracemalloc.start()
+    try:
+        async for _ in error_rows(path):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 32 * 1024 * 1024
 
 
 async def test_an_unreadable_row_makes_the_whole_delivery_unknown_never_refused(path: Path) -> None:

@@ -1,6 +1,9 @@
 """The CLI's error file as a bounded stream: it can be gigabytes, and one row hundreds of kilobytes."""
 
 import csv
+import errno
+import os
+import stat
 from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from itertools import islice
@@ -10,11 +13,14 @@ from typing import TextIO
 from globeco_allocation.adapters.blocking import acquire, finish
 from globeco_allocation.domain.accounting_run import ErrorRow
 
-LONGEST_ROW = 4 * 1024 * 1024
-"""Characters of a row that are read: twelve times the answer to the largest request that the server takes.
+LONGEST_ROW = 1024 * 1024
+"""Characters of a row that are read: three times the answer to the largest request that the server takes.
 
-The csv module holds four bytes per character, and the whole process has 100 MiB.
+The csv module holds four bytes per character, and twice while a field grows; the whole process has 100 MiB.
 """
+
+MOST_COMMAS = 100_000
+"""Commas of a row that is read: each may make an object, and such an answer has some ten thousand."""
 
 SUFFIX = ".errors.csv"
 
@@ -38,6 +44,7 @@ def allow_long_fields() -> None:
 async def error_rows(path: Path) -> AsyncGenerator[ErrorRow]:
     """Yield the rows of an error file; nothing when there is none.
 
+    Only a regular file is read: a pipe would keep us waiting, and a link could lead anywhere.
     A row with another number of fields than the header comes without its message, and where the rest cannot
     be read at all (cut off, an endless row, stray quotes, an input error) one such row stands for it: so
     nobody takes the file for complete.
@@ -77,7 +84,11 @@ def read_rows(file: TextIO) -> Generator[ErrorRow]:
 
 
 def _open(path: Path) -> TextIO:
-    return path.open(encoding="utf-8", errors="replace", newline="")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return os.fdopen(descriptor, encoding="utf-8", errors="replace", newline="")
 
 
 def _next_batch(rows: Generator[ErrorRow]) -> list[ErrorRow]:
@@ -85,18 +96,19 @@ def _next_batch(rows: Generator[ErrorRow]) -> list[ErrorRow]:
     size = 0
     for row in islice(rows, _ROWS_AT_ONCE):
         batch.append(row)
-        size += len(row.message)
+        size += len(row.source_id) + len(row.message)
         if size >= _CHARACTERS_AT_ONCE:
             break
     return batch
 
 
 class _Lines:
-    """The lines of a file, as long as a row of them keeps within the limit."""
+    """The lines of a file, as long as a row of them keeps within the limits."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._left = LONGEST_ROW
+        self._commas_left = MOST_COMMAS
         self._line = ""
 
     def end_row(self) -> None:
@@ -108,6 +120,7 @@ class _Lines:
         if not self._line.endswith("\n"):
             raise _UnreadableError
         self._left = LONGEST_ROW
+        self._commas_left = MOST_COMMAS
 
     def __iter__(self) -> "_Lines":
         return self
@@ -116,7 +129,8 @@ class _Lines:
         line = self._file.readline(self._left + 1)
         if not line:
             raise StopIteration
-        if len(line) > self._left:
+        self._commas_left -= line.count(",")
+        if len(line) > self._left or self._commas_left < 0:
             raise _UnreadableError
         self._left -= len(line)
         self._line = line
