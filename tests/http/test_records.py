@@ -128,6 +128,19 @@ def test_every_faulty_field_is_named_in_the_order_of_the_fields() -> None:
         ("ticker", '"\\ud800"', "must be a text"),
         ("ticker", '"ab\\udc00cd"', "must be a text"),
         ("ticker", '"\\ud800\\u0041 and more"', "must be a text"),
+        ("ticker", '"A\x00B"', "must be a text"),
+        ("ticker", '"A\tB"', "must be a text"),
+        ("ticker", '"A\n"', "must be a text"),
+        ("ticker", '"\x1f"', "must be a text"),
+        ("ticker", '"\\x41"', "must be a text"),
+        ("ticker", '"\\u12"', "must be a text"),
+        ("ticker", '"\\u12G4"', "must be a text"),
+        ("ticker", '"\\U00000041"', "must be a text"),
+        ("ticker", '"\\\t"', "must be a text"),
+        ("ticker", '"\\é"', "must be a text"),
+        ("sentTimestamp", '"2025-06-02T14:00:01Z\x00"', "must be a text"),
+        ("quantity", '"1\t"', "must be a number"),
+        ("executionServiceId", '"\x01"', "must be an integer"),
         ("ticker", f'"{"x" * 21}"', "must have at most 20 characters"),
         ("securityId", f'"{"x" * 25}"', "must have at most 24 characters"),
         ("tradeType", '"buy"', "must be BUY or SELL"),
@@ -156,7 +169,34 @@ def test_a_record_nested_too_deeply_is_refused_alone() -> None:
     assert message_of(deep) == "ticker must be a text"
 
 
-@pytest.mark.parametrize("record", [b"7", b"null", b'"x"', b"[]", b"NaN", b"true"])
+@pytest.mark.parametrize("depth", [90, 400, 900, 990, 1100, 5000])
+@pytest.mark.parametrize("brackets", ["[]", "{}"], ids=["arrays", "objects"])
+def test_no_depth_spoils_the_other_records(depth: int, brackets: str) -> None:
+    value = "[" * depth + "]" * depth if brackets == "[]" else '{"]":' * depth + "1" + "}" * depth
+    ignored = json.dumps(report())[:-1] + f', "note": {value}, "quantityFilled": 7}}'
+
+    assert accepted(ignored.encode()).quantity_filled == 7
+    assert message_of(raw(value, "ticker")) == "ticker must be a text"
+    assert message_of(raw(value, "quantity")) == "quantity must be a number"
+    assert read_one(value.encode()) in (
+        Unreadable(0, "the record must be a JSON object"),
+        Unreadable(0, "; ".join(f"{field} is required" for field in REQUIRED)),
+    )
+
+
+def test_a_text_full_of_brackets_is_no_depth() -> None:
+    record = json.dumps(report(ticker="[{" * 10))[:-1] + f', "note": {"[" * 1100 + "]" * 1100}}}'
+
+    assert accepted(record.encode()).ticker == "[{" * 10
+
+
+@pytest.mark.parametrize("depth", [101, 1100])
+def test_a_depth_without_an_end_refuses_the_body(depth: int) -> None:
+    with pytest.raises(UnreadableBodyError):
+        read_records(b"[" + json.dumps(report()).encode() + b"," + b"[" * depth)
+
+
+@pytest.mark.parametrize("record", [b"7", b"null", b'"x"', b'"\x00"', b"[]", b"NaN", b"true"])
 def test_an_element_that_is_no_object_is_refused_under_id_0(record: bytes) -> None:
     assert read_one(record) == Unreadable(0, "the record must be a JSON object")
 
@@ -217,10 +257,42 @@ def test_unknown_fields_are_ignored_whatever_they_hold() -> None:
     assert accepted(record.encode()).ticker == "IBM"
 
 
-def test_a_hostile_body_costs_no_more_than_its_length() -> None:
-    for body in (b'["' + b'\\"' * 400_000 + b"NaN", b"NaN" + b'"' * 400_001, b"Na" * 400_000 + b"NaN"):
-        with pytest.raises(UnreadableBodyError):
-            read_records(body)
+@pytest.mark.parametrize("text", ["A\tB", "\x00", "\\x41", "\\u12", "\\é", "\\\t", "\\ud800"])
+def test_a_name_or_an_ignored_value_that_is_no_json_text_spoils_nothing(text: str) -> None:
+    record = json.dumps(report())[:-1] + f', "{text}": 1, "note": ["{text}"], "tick{text}er" : "x"}}'
+
+    assert accepted(record.encode()).ticker == "IBM"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [("\\u0041\\\\x", "A\\x"), ('\\"\\/', '"/'), ("\x7f", "\x7f"), ("\\b\\f\\t", "\b\f\t")]
+)
+def test_an_ordinary_text_stays_as_it_is_when_a_body_is_mended(text: str, read: str) -> None:
+    first, second = read_records(b"[" + raw(f'"{text}"', "ticker") + b"," + raw('"\t"', "ticker", 2) + b"]")
+
+    assert isinstance(first, NewExecution)
+    assert first.ticker == read
+    assert second == Unreadable(2, "ticker must be a text")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'["' + b'\\"' * 400_000 + b"NaN",
+        b"NaN" + b'"' * 400_001,
+        b"Na" * 400_000 + b"NaN",
+        b'["' + b"\\x" * 400_000,
+        b'["' + b"\t" * 800_000,
+        b"[" * 800_000,
+        b"[" + b'{"\\x":' * 100_000,
+        b"[" * 101 + b"[]" * 400_000,
+    ],
+    ids=range(8),
+)
+@pytest.mark.timeout(10)
+def test_a_hostile_body_costs_no_more_than_its_length(body: bytes) -> None:
+    with pytest.raises(UnreadableBodyError):
+        read_records(body)
 
 
 _JSON = st.recursive(
@@ -245,7 +317,9 @@ def test_a_record_is_accepted_or_names_only_fields_of_its_own(
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.binary(max_size=200) | st.text(alphabet='[]{}",:\\u0d8NaInfity-1.e ', max_size=60).map(str.encode))
+@given(
+    st.binary(max_size=200) | st.text(alphabet='[]{}",:\\u0d8xNaInfity-1.e \t\0', max_size=60).map(str.encode)
+)
 def test_any_bytes_are_records_or_refused(body: bytes) -> None:
     try:
         found = read_records(body)

@@ -16,6 +16,7 @@ from globeco_allocation.domain.errors import Fault, InvalidExecutionError
 from globeco_allocation.domain.execution import ExecutionFields, NewExecution
 from globeco_allocation.domain.instant import parse_instant
 from globeco_allocation.domain.use_cases.receive import Unreadable
+from globeco_allocation.entrypoints.http.mending import mend
 
 MOST_RECORDS: Final = 100
 NOT_AN_OBJECT: Final = "the record must be a JSON object"
@@ -122,8 +123,8 @@ def _elements(body: bytes) -> list[msgspec.Raw]:
         return _decode_array(body)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError:
-        mended = _mend(body)
+    except (msgspec.DecodeError, RecursionError):
+        mended = mend(body)
         if mended == body:
             raise
         return _decode_array(mended)
@@ -201,33 +202,3 @@ def _message(faults: dict[str, str]) -> str:
         (Fault(name, reason) for name, reason in faults.items()), key=lambda one: _ORDER[one.field]
     )
     return "; ".join(f"{_CAMEL[fault.field]} {fault.reason}" for fault in in_order)
-
-
-# A whole string, also one that the body's end cuts off, and whether a colon makes it a name; or what Python's
-# json module writes for floats that are no numbers. Possessive, so that hostile bodies cost linear time.
-_TOKEN = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))(?=(\s*+:)?)|-?Infinity|NaN', re.DOTALL)
-_ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
-    re.DOTALL,
-)
-_NO_VALUE = b"[]"  # refused by every field, with its own reason
-_NO_CHARACTER = rb"\ufffd"
-
-
-def _mend(body: bytes) -> bytes:
-    """Replace what is no JSON although clients send it, so that it spoils its own field alone.
-
-    That is: ``NaN`` and ``Infinity``, and texts with half of a surrogate pair.
-    """
-    return _TOKEN.sub(_mend_token, body)
-
-
-def _mend_token(match: re.Match[bytes]) -> bytes:
-    text: bytes | None = match[1]
-    if text is None:
-        return _NO_VALUE
-    if rb"\u" not in text or not any(escape[1] for escape in _ESCAPE.finditer(text)):
-        return text
-    if match[2] is None:
-        return _NO_VALUE
-    return _ESCAPE.sub(lambda escape: _NO_CHARACTER if escape[1] else escape[0], text)
