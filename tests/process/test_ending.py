@@ -1,18 +1,22 @@
 """The service ends when it is told to: in order, in time, and losing nothing."""
 
+import json
 import signal
 import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from tests.process.conftest import StartService
 from tests.process.database_relay import DatabaseRelay
 from tests.process.records import record, records
-from tests.process.service_process import ServiceProcess, wait_until
+from tests.process.service_process import PATIENCE_SECONDS, ServiceProcess, wait_until
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 
@@ -24,6 +28,16 @@ def listens(service: ServiceProcess) -> bool:
     except OSError:
         return False
     return True
+
+
+def post_record(service: ServiceProcess) -> tuple[int, str, dict[str, Any]]:
+    """POST an execution; returns the answer's status, correlation id and body."""
+    parts = urlsplit(service.url)
+    connection = HTTPConnection(parts.netloc, timeout=PATIENCE_SECONDS)
+    with closing(connection):
+        connection.request("POST", "/api/v1/executions", json.dumps([record(1)]))
+        answer = connection.getresponse()
+        return answer.status, answer.headers["X-Correlation-ID"], json.load(answer)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -108,14 +122,18 @@ def test_a_request_that_hangs_ends_with_the_grace(
     )
     wait_until(service.is_ready, "ready")
     with ThreadPoolExecutor(1) as caller:
-        answer = caller.submit(service.post, "/api/v1/executions", [record(1)])
+        answer = caller.submit(post_record, service)
         wait_until(service.is_connected, "the request is under way")
         told = time.monotonic()
         service.signal()
         code = service.exit_code()
         took = time.monotonic() - told
+        status, correlation_id, body = answer.result()
 
-        assert answer.exception() or answer.result()[0] >= 500
+    assert status == body["status"] == 503
+    assert correlation_id == service.logged("request")["correlation_id"]
+    assert set(body) == {"message", "status", "timestamp"}
+    assert "ask again" in body["message"]
     assert took < 2 + 3  # the grace, and a busy machine's delays
     assert code == 0
 
