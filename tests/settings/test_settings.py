@@ -114,7 +114,7 @@ def test_these_words_are_false(text: str) -> None:
         ("BIND_ADDRESS", "/run/socket"),
         ("DB_HOST", "a b"),
         ("DB_PORT", "0"),
-        ("DB_POOL_SIZE", "1"),
+        ("DB_POOL_SIZE", "2"),
         ("TRADE_SERVICE_TIMEOUT_SECONDS", "nan"),
         ("TRADE_SERVICE_TIMEOUT_SECONDS", "inf"),
         ("TRADE_SERVICE_TIMEOUT_SECONDS", "0"),

@@ -4,7 +4,14 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from globeco_allocation.domain.delivery import Delivery
@@ -25,6 +32,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        disable_created_metrics()  # nothing asks for them, and they double the answer
         self._registry = CollectorRegistry()
         route = ("method", "route", "status")
         self._requests = self._counter("http_requests", "Requests answered.", route)

@@ -120,7 +120,7 @@ class Settings:
         "A file that holds the password, such as a mounted secret, instead of `DB_PASSWORD`",
     )
     db_pool_size: int = setting(
-        "DB_POOL_SIZE", "10", whole_number(2, 200), "Most database connections of one process"
+        "DB_POOL_SIZE", "10", whole_number(3, 200), "Most database connections of one process"
     )
     migrate_on_start: bool = setting(
         "MIGRATE_ON_START",

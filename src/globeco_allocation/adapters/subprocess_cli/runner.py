@@ -77,6 +77,8 @@ class SubprocessCli:
         self._turn_seconds = turn_seconds
         self._home = os.path.expanduser("~") if home is None else home  # noqa: PTH111 - never raises
         self._environment = child_environment(os.environ if environment is None else environment)
+        # What the CLI may name its files by; an answer names them bare.
+        self._directories = (str(self._output_dir), os.path.realpath(self._output_dir), self._home)
         self._turn = asyncio.Lock()
         self._lane = LaneLock(self._output_dir / LOCK_NAME)
         self._inputs = KeptInputs(self._output_dir)
@@ -113,7 +115,9 @@ class SubprocessCli:
         finally:
             exit_code = child.let_go()
         stdout, stderr = await finish(self._collect, leftovers, file_name)
-        return AccountingRun(exit_code if in_time else None, printed_counts(stdout), complaint(stderr))
+        return AccountingRun(
+            exit_code if in_time else None, printed_counts(stdout), complaint(stderr, self._directories)
+        )
 
     def _start(self, leftovers: Leftovers, file_name: str, attempt: int, lock: int) -> Child:
         """Make everything ready and start; blocks.
