@@ -6,7 +6,7 @@ Litestar's middlewares do not run for unknown routes and wrong methods, so this 
 import asyncio
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 _HEADER = CORRELATION_HEADER.lower().encode()
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_UNREAD = ""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
 LastResort = Callable[[HTTPStatus], bytes]
@@ -56,28 +57,30 @@ class Observability:
             return
         await _Watch(self, scope, receive, send).run(self._inner, self._metrics, self._last_resort)
 
+    def refused(self, status: HTTPStatus, exchange: Exchange) -> None:
+        """Count and log what the server answered by itself, for it was no request to pass on."""
+        _report(self._metrics, _UNREAD, UNMATCHED, status, exchange)
+
 
 class _Watch:
     """One request, from its arrival to its answer's end."""
 
     def __init__(self, app: Observability, scope: HTTPScope, receive: Receive, send: Send) -> None:
         self._app = app
-        self._scope = scope
+        self._method = scope["method"]
+        # A copy: the server goes by its own, in which HEAD must stay HEAD. Litestar has no HEAD of its own;
+        # the body is left out below.
+        self._scope: Any = {"state": {}, **scope, "method": "GET" if self._method == "HEAD" else self._method}
         self._outer_receive = receive
         self._outer_send = send
-        self._method = scope["method"]
         self._status = 0
-        self._exchange = Exchange(_correlation_id(scope))
+        self._exchange = Exchange(correlation_id_of(scope["headers"]))
 
     async def run(self, inner: ASGIApp, metrics: Metrics, last_resort: LastResort) -> None:
         begin_exchange(self._exchange)
         logs.begin_request(self._exchange.correlation_id)
-        scope: Any = self._scope
-        scope.setdefault("state", {})
-        if self._method == "HEAD":
-            scope["method"] = "GET"  # Litestar has no HEAD of its own; the body is left out below
         try:
-            await inner(scope, self._receive, self._send)
+            await inner(self._scope, self._receive, self._send)
         except asyncio.CancelledError:  # the server's patience with requests under way is at its end
             if not self._status:
                 await self._answer(HTTPStatus.SERVICE_UNAVAILABLE, last_resort)
@@ -115,17 +118,29 @@ class _Watch:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _report(self, metrics: Metrics) -> None:
-        scope: Any = self._scope
-        route = scope.get("path_template") or UNMATCHED
-        method = self._method if self._method in _METHODS else "other"
-        seconds = self._exchange.seconds
-        metrics.request_answered(method, route, self._status, seconds)
-        log: Callable[..., None] = _log.debug if route in PROBES else _log.info
-        log(logs.REQUEST, method=method, route=route, status=self._status, ms=round(seconds * 1000, 2))
+        route = self._scope.get("path_template") or UNMATCHED
+        _report(metrics, self._method, route, self._status, self._exchange)
 
 
-def _correlation_id(scope: HTTPScope) -> str:
-    for name, value in scope["headers"]:
+def correlation_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the caller's correlation id if it is sane, else a new one; *headers* have lower-case names."""
+    for name, value in headers:
         if name == _HEADER:
             return value.decode() if _SANE.fullmatch(value) else uuid.uuid4().hex
     return uuid.uuid4().hex
+
+
+def _report(metrics: Metrics, method: str, route: str, status: int, exchange: Exchange) -> None:
+    """Count, time and log one request; whatever the caller wrote stays out of it."""
+    method = method if method in _METHODS else "other"
+    seconds = exchange.seconds
+    metrics.request_answered(method, route, status, seconds)
+    log: Callable[..., None] = _log.debug if route in PROBES else _log.info
+    log(
+        logs.REQUEST,
+        method=method,
+        route=route,
+        status=status,
+        ms=round(seconds * 1000, 2),
+        correlation_id=exchange.correlation_id,
+    )
