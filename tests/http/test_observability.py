@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 from typing import Any
 
@@ -139,6 +140,12 @@ async def test_two_apps_in_one_process_count_apart(client: httpx.AsyncClient) ->
     assert 'route="unmatched"' not in text
 
 
+async def test_the_metrics_have_prometheus_own_content_type(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/metrics")
+
+    assert answer.headers.get_list("content-type") == ["text/plain; version=1.0.0; charset=utf-8"]
+
+
 async def test_metrics_can_be_switched_off() -> None:
     async with Bench(options=HttpOptions(metrics_enabled=False)).client() as client:
         answer = await client.get("/metrics")
@@ -154,6 +161,56 @@ async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
 
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == got.headers["content-length"]
+
+
+async def test_head_leaves_its_connection_to_the_next_request(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bench.server() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        heads: list[bytes] = []
+        for method in ("HEAD", "HEAD", "GET"):
+            writer.write(f"{method} /healthz HTTP/1.1\r\nHost: allocation\r\n\r\n".encode())
+            heads.append(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5))
+        body = await asyncio.wait_for(reader.readuntil(b"}"), 5)
+        writer.close()
+        await writer.wait_closed()
+
+    assert [head.split(b"\r\n")[0] for head in heads] == [b"HTTP/1.1 200 OK"] * 3
+    assert json.loads(body)["status"] == "ok"
+    assert f"content-length: {len(body)}\r\n".encode() in heads[0]
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+async def test_a_head_is_counted_as_head_under_its_route(client: httpx.AsyncClient) -> None:
+    await client.head("/api/v1/executions/1")
+    text = (await client.get("/metrics")).text
+
+    assert 'http_requests_total{method="HEAD",route="/api/v1/executions/{id}",status="404"} 1.0' in text
+
+
+async def test_the_app_leaves_the_servers_scope_as_it_is(bench: Bench) -> None:
+    app = bench.app()
+
+    async def receive() -> Any:  # noqa: ANN401 (an ASGI message)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_message: Any) -> None:  # noqa: ANN401
+        pass
+
+    scope: Any = {
+        "type": "http",
+        "method": "HEAD",
+        "path": "/healthz",
+        "raw_path": b"/healthz",
+        "query_string": b"",
+        "headers": [],
+    }
+    before = dict(scope)
+    async with bench.client(app):
+        await app(scope, receive, send)
+
+    assert scope == before
 
 
 async def test_head_is_refused_where_get_is(client: httpx.AsyncClient) -> None:

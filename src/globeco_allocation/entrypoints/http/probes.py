@@ -31,7 +31,8 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get(include_in_schema=False)
 async def show_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Show every metric in Prometheus' text format."""
-    return Response(app_state(request).metrics.render(), media_type=CONTENT_TYPE)
+    # As a header: to a media type that is a text Litestar adds another charset.
+    return Response(app_state(request).metrics.render(), headers={"content-type": CONTENT_TYPE})
 
 
 async def _checks(state: AppState) -> dict[str, str]:
