@@ -1,13 +1,11 @@
 """The service as it runs: a real process between real neighbours."""
 
-import json
 import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
 from tests.process.conftest import StartService
 from tests.process.records import record, records
 from tests.process.service_process import wait_until
@@ -145,26 +143,3 @@ def test_an_unknown_trade_service_fails_the_records_and_not_the_service(
     assert status == 400
     assert answer["errorCount"] == 2
     assert service.is_ready()
-
-
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
-        b"GET / FTP/9\r\n\r\n",
-        b"POST /x HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-    ],
-    ids=["a TLS greeting", "another protocol", "a length that is none"],
-)
-def test_what_is_no_http_is_answered_in_the_error_shape(
-    start_service: StartService, database: DatabaseAddress, garbage: bytes
-) -> None:
-    service = start_service(database)
-    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=10) as caller:
-        caller.sendall(garbage)
-        answer = b"".join(iter(lambda: caller.recv(65536), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-
-    assert head.startswith(b"HTTP/1.1 400 ")
-    assert b"x-correlation-id: " in head.lower()
-    assert set(json.loads(body)) == {"message", "status", "timestamp"}

@@ -1,32 +1,159 @@
-"""HTTP on the wire: uvicorn's protocol, with our own words for what is no HTTP."""
+"""HTTP on the wire: uvicorn's protocol, with a limit for heads, and our own words for what it refuses."""
 
-import uuid
+import asyncio
 from http import HTTPStatus
+from typing import Any, Final, cast
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from globeco_allocation.adapters.system_clock import SystemClock
 from globeco_allocation.entrypoints.http.answers import ErrorAnswer
-from globeco_allocation.entrypoints.http.observability import CORRELATION_HEADER
+from globeco_allocation.entrypoints.http.exchange import Exchange
+from globeco_allocation.entrypoints.http.observability import (
+    CORRELATION_HEADER,
+    Observability,
+    correlation_id_of,
+)
 
-_MALFORMED = "This is no HTTP request that can be understood."
+MOST_HEAD_BYTES: Final = 64 * 1024
+"""Of a request's address, headers and trailers together."""
+
+MOST_HEADERS: Final = 200
+"""With the trailers."""
+
+LINGER_SECONDS: Final = 2.0
+"""How long a refused caller may go on sending: hung up on at once, it would lose our answer unread."""
+
+_SEPARATORS = len(": \r\n")
+_TEXTS = {
+    HTTPStatus.BAD_REQUEST: "This is no HTTP request that can be understood.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
+        f"The request's address and headers have more than {MOST_HEAD_BYTES} bytes, "
+        f"or are more than {MOST_HEADERS} headers."
+    ),
+}
 
 
 class Protocol(HttpToolsProtocol):
-    """Answers bytes that are no HTTP request in the one error shape (design, "Errors"); no app sees them."""
+    """Answers what is no request for the app in the one error shape (design, "Errors").
+
+    Args:
+        config: With an `Observability` for its app, which counts and logs these answers, too.
+        server_state: The server's.
+        app_state: The lifespan's.
+        _loop: The running one by default.
+
+    Raises:
+        TypeError: the app is another.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        if not isinstance(config.app, Observability):
+            raise TypeError("the protocol serves an Observability")
+        self._watch = config.app
+        self._in_head = False
+        self._head_bytes = 0  # of the address, headers and trailers that the parser has handed on
+        self._unread_bytes = 0  # that it has got since, at least; it holds back a header until its end
+        self._too_large = False
+        self._refused = False
+        self._linger: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the caller; those of a refused one are thrown away."""
+        if self._refused:
+            return
+        self._unread_bytes += len(data)
+        super().data_received(data)
+        if not self._refused and self._head_bytes + self._unread_bytes > MOST_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = self._unread_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer."""
+        self._count(len(name) + len(value) + _SEPARATORS, len(self.headers) + 1)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Pass the request on to the app."""
+        super().on_headers_complete()
+        self._in_head = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._unread_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of the request."""
+        self._head_bytes = self._unread_bytes = 0
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the caller."""
+        if self._linger is not None:
+            self._linger.cancel()
+        super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 400 and hang up; uvicorn's own words are not for callers."""
-        del msg
-        answer = ErrorAnswer(_MALFORMED, HTTPStatus.BAD_REQUEST, SystemClock().now())
-        body = msgspec.json.encode(answer)
+        """Refuse what the parser, or one of the methods above, did not take."""
+        del msg  # uvicorn's own words are not for callers
+        too_large = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        self._refuse(too_large if self._too_large else HTTPStatus.BAD_REQUEST)
+
+    def _count(self, size: int, headers: int = 0) -> None:
+        self._head_bytes += size
+        self._unread_bytes = 0
+        self._too_large = self._head_bytes > MOST_HEAD_BYTES or headers > MOST_HEADERS
+        if self._too_large:
+            raise ValueError("too large a head")  # the parser stops, and our caller asks for the answer
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Take no more from the caller, and answer if it is this request's turn."""
+        self._refused = True
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # which there is not before the first request
+        if cycle is None or (self._in_head and cycle.response_complete):
+            self._answer(status)
+        elif self._in_head:
+            cycle.keep_alive = False  # earlier requests get their answers, and the last one hangs up
+        elif cycle.response_started or self.pipeline:
+            self.transport.close()
+        else:  # the app waits for a body whose rest is no HTTP
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self._answer(status)
+
+    def _answer(self, status: HTTPStatus) -> None:
+        exchange = Exchange(correlation_id_of(self.headers or ()))
+        body = msgspec.json.encode(ErrorAnswer(_TEXTS[status], status, SystemClock().now()))
         head = (
-            "HTTP/1.1 400 Bad Request\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
             "content-type: application/json\r\n"
             f"content-length: {len(body)}\r\n"
-            f"{CORRELATION_HEADER}: {uuid.uuid4().hex}\r\n"
+            f"{CORRELATION_HEADER}: {exchange.correlation_id}\r\n"
             "connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._linger = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        self._watch.refused(status, exchange)

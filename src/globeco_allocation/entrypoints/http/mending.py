@@ -1,6 +1,6 @@
 """Mend bodies that are no JSON, where only a value is at fault, so that it spoils its own field alone.
 
-The work is linear in the body's length, whatever the body: the expressions are possessive, and nothing recurses.
+The work is linear in the body's length: the expressions are possessive, and nothing recurses.
 """
 
 import re
