@@ -7,6 +7,8 @@ as real processes, and ends with the block that started it.
 import json
 import os
 import re
+import select
+import shlex
 import socket
 import subprocess
 import sys
@@ -20,7 +22,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
-from globeco_allocation.entrypoints.embedded_database import embedded_database
+from globeco_allocation.entrypoints.embedded_database import EmbeddedDatabaseError, embedded_database
+from globeco_allocation.entrypoints.end_signals import EndSignals
 
 READY_SECONDS = 60.0
 """How long the service may take until it is ready; the first time it creates its tables."""
@@ -31,6 +34,9 @@ STOP_SECONDS = 20.0
 _SIMULATED = "globeco_allocation.entrypoints.simulated"
 _URL = re.compile(r"http://\S+")
 _POLL_SECONDS = 0.05
+_LOOPBACK = "127.0.0.1"
+# Whatever proxy the environment names, it is not between us and our own processes.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class StackError(Exception):
@@ -84,55 +90,97 @@ class StackOptions:
 
 
 @contextmanager
-def running_stack(options: StackOptions) -> Generator[Stack]:
+def running_stack(options: StackOptions, signals: EndSignals) -> Generator[Stack]:
     """Start everything, wait until the service is ready, and stop everything in reverse.
 
+    Only the waiting may be interrupted by one of the *signals*: whatever has begun is always ended.
+
     Raises:
-        StackError: a part did not come up in time; what it said is in the message.
-        NoEmbeddedDatabaseError: the extra ``embedded`` is not installed.
+        StackError: a part cannot be had, or did not come up in time; the message says why.
+        ToldToEnd: a signal came before the service was ready.
     """
-    options.output.mkdir(parents=True, exist_ok=True)
-    ledger = options.output / "accounting-ledger.sqlite3"
+    _check_port(options.port, "--port")
+    _check_port(options.trade_service_port, "--trade-service-port")
+    _make_folders(options)
     with ExitStack() as stack:
-        database = stack.enter_context(embedded_database(options.data))
-        trade_url = stack.enter_context(_trade_service(options))
+        try:
+            database = stack.enter_context(embedded_database(options.data))
+        except EmbeddedDatabaseError as error:
+            raise StackError(str(error)) from error
+        trade_url = stack.enter_context(_trade_service(options, signals))
         port = options.port or _free_port()
-        environment = {
-            **os.environ,
-            "PORT": str(port),
-            "DB_HOST": database.host,
-            "DB_PORT": str(database.port),
-            "DB_NAME": database.name,
-            "DB_USER": database.user,
-            "DB_PASSWORD": database.password,
-            "TRADE_SERVICE_URL": trade_url,
-            "OUTPUT_DIR": str(options.output),
-            "CLI_COMMAND": simulated_cli_command(),
-            "SIMULATED_ACCOUNTING_LEDGER": str(ledger),
-            **(options.environment or {}),
-        }
+        environment = _environment(options, port, database, trade_url)
         service = stack.enter_context(_service(environment, options.log))
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_ready(url, service, options.log)
-        yield Stack(url, trade_url, database, options.output, ledger, options.log, service)
+        url = f"http://{_LOOPBACK}:{port}"
+        with signals.may_interrupt():
+            _wait_until_ready(url, service, options.log)
+        yield Stack(url, trade_url, database, options.output, _ledger(options), options.log, service)
+
+
+def _environment(
+    options: StackOptions, port: int, database: DatabaseAddress, trade_url: str
+) -> dict[str, str]:
+    """Return the service's environment: ours, but for where everything is."""
+    inherited = {name: value for name, value in os.environ.items() if name != "DB_PASSWORD_FILE"}
+    return {
+        **inherited,
+        "PORT": str(port),
+        "BIND_ADDRESS": _LOOPBACK,  # it asks nobody for a password
+        "DB_HOST": database.host,
+        "DB_PORT": str(database.port),
+        "DB_NAME": database.name,
+        "DB_USER": database.user,
+        "DB_PASSWORD": database.password,
+        "MIGRATE_ON_START": "true",
+        "TRADE_SERVICE_URL": trade_url,
+        "OUTPUT_DIR": str(options.output),
+        "CLI_COMMAND": simulated_cli_command(),
+        "SIMULATED_ACCOUNTING_LEDGER": str(_ledger(options)),
+        **(options.environment or {}),
+    }
+
+
+def _ledger(options: StackOptions) -> Path:
+    return options.output / "accounting-ledger.sqlite3"
 
 
 def simulated_cli_command() -> str:
     """Return a CLI_COMMAND that runs the simulated accounting CLI with the flags that we recommend."""
     return (
-        f"{sys.executable} -m {_SIMULATED}.accounting_cli process "
+        f"{shlex.quote(sys.executable)} -m {_SIMULATED}.accounting_cli process "
         "--file {output_dir}/{filename} --output-dir {output_dir} --batch-size 1 --skip-sort"
     )
 
 
+def _check_port(port: int, option: str) -> None:
+    """Find out at once whether a port can be had; 0 always can."""
+    try:
+        socket.create_server((_LOOPBACK, port)).close()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StackError(f"port {port} cannot be had ({reason}); name another with {option}") from error
+
+
+def _make_folders(options: StackOptions) -> None:
+    try:
+        options.data.parent.mkdir(parents=True, exist_ok=True)
+        options.output.mkdir(parents=True, exist_ok=True)
+        if options.log is not None:
+            options.log.touch()
+    except OSError as error:
+        raise StackError(f"cannot write to {error.filename}: {error.strerror}") from error
+
+
 @contextmanager
-def _trade_service(options: StackOptions) -> Generator[str]:
+def _trade_service(options: StackOptions, signals: EndSignals) -> Generator[str]:
     command = [sys.executable, "-m", f"{_SIMULATED}.trade_service", "--port", str(options.trade_service_port)]
     if options.unknown:
         command += ["--unknown", ",".join(map(str, options.unknown))]
     with _process(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 (it is a pipe)
-        match = _URL.search(process.stdout.readline().decode())
+        with signals.may_interrupt():
+            spoke, _, _ = select.select([process.stdout], [], [], READY_SECONDS)
+        match = _URL.search(process.stdout.readline().decode()) if spoke else None
         if match is None:
             raise StackError(
                 f"the simulated Trade Service did not start on port {options.trade_service_port}"
@@ -155,7 +203,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path | No
         if process.poll() is not None:
             raise StackError(f"the service ended with exit code {process.returncode}{where}")
         try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 (our own URL)
+            with _OPENER.open(f"{url}/readyz", timeout=5):
                 return
         except OSError:
             time.sleep(_POLL_SECONDS)
@@ -194,10 +242,11 @@ def call(url: str, body: bytes | None = None, *, seconds: float = 60.0) -> tuple
 
     Raises:
         OSError: nobody answers.
+        ValueError: the answer is no JSON.
     """
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 (our own URL)
+        with _OPENER.open(request, timeout=seconds) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

@@ -3,8 +3,15 @@
 import argparse
 from pathlib import Path
 
-from globeco_allocation.entrypoints.dev import run as run_stack
-from globeco_allocation.entrypoints.exit_codes import ExitCode
+EPILOG = """\
+It needs the extra with the embedded database: pip install 'globeco-allocation[embedded]'
+Everything listens on 127.0.0.1 alone, for it asks nobody for a password.
+
+exit codes: 0 after Ctrl-C, SIGTERM or the terminal's end, 1 a part did not start or the service ended
+by itself; everything that it started has ended by then
+"""
+
+_HIGHEST_PORT = 65535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,9 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "CLI and the service, until Ctrl-C. The data stay for the next time. Other settings of the service\n"
         "are taken from the environment."
     )
-    parser.add_argument("--port", type=int, default=8089, help="of the service (%(default)s)")
+    parser.epilog = EPILOG
+    parser.add_argument("--port", type=_port, default=8089, help="of the service (%(default)s)")
     parser.add_argument(
-        "--trade-service-port", type=int, default=8082, metavar="PORT", help="its stand-in's (%(default)s)"
+        "--trade-service-port", type=_port, default=8082, metavar="PORT", help="its stand-in's (%(default)s)"
     )
     parser.add_argument(
         "--folder",
@@ -27,9 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> ExitCode:
+def run(arguments: argparse.Namespace) -> int:
     """Run the stack until told to stop."""
-    ended = run_stack(
+    from globeco_allocation.entrypoints.dev import run as run_stack  # noqa: PLC0415 (not for --help)
+
+    return run_stack(
         arguments.folder.resolve(), port=arguments.port, trade_service_port=arguments.trade_service_port
     )
-    return ExitCode.OK if ended == 0 else ExitCode.FAILED
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to {_HIGHEST_PORT}; 0 takes a free one"
+        )
+    return int(text)
