@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator
 
 import pytest
 import pytest_asyncio
+from tests.trade_service.looking_up import until
 
 from globeco_allocation.adapters.memory.portfolios import MemoryPortfolios
-from globeco_allocation.adapters.trade_service import open_trade_service
+from globeco_allocation.adapters.trade_service import TradeServicePortfolios, open_trade_service
 from globeco_allocation.domain.errors import LookupFailedError
 from globeco_allocation.entrypoints.simulated.trade_service import Knobs, SimulatedTradeService
 from globeco_allocation.ports.portfolios import Portfolios
@@ -30,6 +31,9 @@ class World(ABC):
     @abstractmethod
     def is_back(self) -> None: ...
 
+    @abstractmethod
+    def may_be_asked_again(self) -> bool: ...
+
     async def failure(self, execution_service_id: int) -> LookupFailedError:
         with pytest.raises(LookupFailedError) as caught:
             await self.portfolios.portfolio_of(execution_service_id)
@@ -49,10 +53,13 @@ class InMemory(World):
     def is_back(self) -> None:
         self.twin.recover()
 
+    def may_be_asked_again(self) -> bool:
+        return True
+
 
 class OverHttp(World):
-    def __init__(self, service: SimulatedTradeService, portfolios: Portfolios) -> None:
-        self.service, self.portfolios = service, portfolios
+    def __init__(self, service: SimulatedTradeService, portfolios: TradeServicePortfolios) -> None:
+        self.service, self.portfolios, self.over_http = service, portfolios, portfolios
 
     def knows(self, execution_service_id: int, portfolio_id: str | None) -> None:
         self.service.portfolios[execution_service_id] = [portfolio_id]
@@ -63,6 +70,9 @@ class OverHttp(World):
     def is_back(self) -> None:
         self.service.knobs = Knobs()
 
+    def may_be_asked_again(self) -> bool:
+        return self.over_http.breaker_state != "open"
+
 
 @pytest_asyncio.fixture(params=["memory", "trade service"])
 async def world(request: pytest.FixtureRequest) -> AsyncGenerator[World]:
@@ -70,7 +80,10 @@ async def world(request: pytest.FixtureRequest) -> AsyncGenerator[World]:
         yield InMemory(MemoryPortfolios())
         return
     service = SimulatedTradeService()
-    async with service.serve() as url, open_trade_service(url, base_delay_seconds=0) as portfolios:
+    async with (
+        service.serve() as url,
+        open_trade_service(url, base_delay_seconds=0, breaker_open_seconds=0.1) as portfolios,
+    ):
         yield OverHttp(service, portfolios)
 
 
@@ -134,3 +147,17 @@ async def test_while_it_is_away_lookups_fail_and_may_work_later(world: World) ->
 
     assert error.passing
     assert await world.portfolios.portfolio_of(27) == "abc"
+
+
+async def test_after_a_long_outage_lookups_side_by_side_all_work(world: World) -> None:
+    for number in range(1, 101):
+        world.knows(number, f"portfolio-{number}")
+    world.is_away()
+    errors = [await world.failure(number) for number in range(1, 11)]
+    world.is_back()
+    await until(world.may_be_asked_again)
+
+    answers = await asyncio.gather(*(world.portfolios.portfolio_of(number) for number in range(1, 101)))
+
+    assert all(error.passing for error in errors)
+    assert answers == [f"portfolio-{number}" for number in range(1, 101)]

@@ -6,6 +6,7 @@ import gc
 import weakref
 
 import pytest
+from tests.trade_service.looking_up import PATIENCE
 
 from globeco_allocation.adapters.trade_service.breaker import CircuitBreaker, CircuitOpenError
 
@@ -173,6 +174,54 @@ def test_a_call_from_before_does_not_decide_for_the_probe(
         circuit.refuse()
 
     assert circuit.state == "closed"
+
+
+async def test_whoever_waits_for_the_probe_learns_its_outcome(half_open: Circuit) -> None:
+    async def wait_and_call() -> None:
+        await half_open.breaker.wait_for_probe()
+        half_open.call()
+
+    probe = contextlib.ExitStack()
+    probe.enter_context(half_open.breaker.admission(HostFailedError))
+    waiting = asyncio.create_task(wait_and_call())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    failure = HostFailedError()
+    probe.__exit__(HostFailedError, failure, None)
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(CircuitOpenError):
+            await waiting
+
+
+async def test_without_a_probe_nobody_waits(half_open: Circuit) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await half_open.breaker.wait_for_probe()
+        half_open.call()
+        await half_open.breaker.wait_for_probe()
+
+
+async def test_of_those_who_wait_one_at_a_time_tries_while_probes_tell_nothing(half_open: Circuit) -> None:
+    trying = 0
+    tried: list[int] = []
+
+    async def wait_and_try(number: int) -> None:
+        nonlocal trying
+        await half_open.breaker.wait_for_probe()
+        with half_open.breaker.admission(HostFailedError):
+            trying += 1
+            assert trying == 1
+            await asyncio.sleep(0)
+            trying -= 1
+            tried.append(number)
+            raise CallersMistakeError
+
+    async with asyncio.timeout(PATIENCE):
+        ends = await asyncio.gather(*(wait_and_try(number) for number in range(5)), return_exceptions=True)
+
+    assert {type(end) for end in ends} == {CallersMistakeError}
+    assert sorted(tried) == [0, 1, 2, 3, 4]
+    assert half_open.state == "half-open"
 
 
 def test_refusals_keep_nothing_of_each_other_alive(opened: Circuit) -> None:

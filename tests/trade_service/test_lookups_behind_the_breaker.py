@@ -7,8 +7,11 @@ import pytest
 import structlog.testing
 from tests.trade_service.looking_up import PATIENCE, Lookups, Told, answering, found, looking_up, until
 
-from globeco_allocation.domain.errors import LookupFailedError
-from globeco_allocation.entrypoints.simulated.trade_service import Knobs, SimulatedTradeService
+from globeco_allocation.entrypoints.simulated.trade_service import (
+    Knobs,
+    SimulatedTradeService,
+    invented_portfolio,
+)
 
 OPEN_SECONDS = 0.1
 BROKEN = Told(status=500)
@@ -36,9 +39,9 @@ async def test_a_failing_trade_service_is_soon_left_alone_and_each_record_hears_
     assert set(lookups.outcomes) == {"unavailable", "breaker_open"}
     assert lookups.outcomes[-1] == "breaker_open"
     assert took < 2
-    # Those under way, four that took the places of the first four to fail, and none after the fifth failure.
-    assert service.calls.total() <= 14
-    assert sum(line["event"] == "call is tried again" for line in lines) == 4
+    # Those under way, and none in the places of the first to fail.
+    assert service.calls.total() == 10
+    assert not [line for line in lines if line["event"] == "call is tried again"]
 
 
 async def test_when_the_trade_service_is_back_so_are_lookups() -> None:
@@ -63,8 +66,8 @@ async def open_until_half_open(lookups: Lookups) -> None:
     await until(lambda: lookups.portfolios.breaker_state == "half-open")
 
 
-async def test_one_lookup_at_a_time_finds_out_whether_the_trade_service_is_back() -> None:
-    service = SimulatedTradeService({27: ["abc"]}, knobs=Knobs(status=500))
+async def test_all_lookups_after_an_outage_wait_for_the_first_and_succeed_with_it() -> None:
+    service = SimulatedTradeService(invent=True, knobs=Knobs(status=500))
 
     async with (
         service.serve() as url,
@@ -72,33 +75,97 @@ async def test_one_lookup_at_a_time_finds_out_whether_the_trade_service_is_back(
     ):
         await open_until_half_open(lookups)
         service.knobs = Knobs(delay=0.05)
-        results = await asyncio.gather(*(lookups.find(27) for _ in range(20)), return_exceptions=True)
+        answers = await asyncio.gather(*(lookups.find(number) for number in range(1, 101)))
 
-    assert service.calls[27] == 1
-    assert results.count("abc") == 1
-    assert sum(isinstance(result, LookupFailedError) for result in results) == 19
-    assert lookups.outcomes.count("breaker_open") == 19
+        assert lookups.portfolios.breaker_state == "closed"
+    assert answers == [invented_portfolio(number) for number in range(1, 101)]
+    assert service.calls.total() == 1 + 100
+    assert service.most_at_once <= 64
 
 
-async def test_behind_a_probe_nobody_waits_for_a_place() -> None:
-    service = SimulatedTradeService({27: ["abc"]}, knobs=Knobs(status=500))
+@pytest.mark.parametrize("lookups_at_once", [1, 64])
+@pytest.mark.parametrize(
+    "knobs",
+    [pytest.param(Knobs(status=500, delay=0.05), id="500"), pytest.param(Knobs(hang=True), id="hang")],
+)
+async def test_one_lookup_finds_out_for_all_that_the_trade_service_is_still_away(
+    knobs: Knobs, lookups_at_once: int
+) -> None:
+    service = SimulatedTradeService(knobs=Knobs(status=500))
 
     async with (
         service.serve() as url,
-        looking_up(url, breaker_threshold=1, breaker_open_seconds=OPEN_SECONDS, lookups_at_once=1) as lookups,
+        looking_up(
+            url,
+            timeout_seconds=0.2,
+            lookups_at_once=lookups_at_once,
+            breaker_threshold=1,
+            breaker_open_seconds=OPEN_SECONDS,
+        ) as lookups,
     ):
         await open_until_half_open(lookups)
-        service.knobs = Knobs(hang=True)
-        probe = asyncio.create_task(lookups.find(27))
-        await until(lambda: service.calls[27] == 1)
-        start = time.monotonic()
-        error = await lookups.fail(28)
+        service.knobs = knobs
+        lookups.outcomes.clear()
+        await asyncio.gather(*(lookups.fail(number) for number in range(1, 101)))
 
-        assert "circuit breaker is open" in str(error)
-        assert time.monotonic() - start < 1
-        assert not probe.done()
+    assert service.calls.total() == 1 + 1
+    assert lookups.outcomes.count("unavailable") == 1
+    assert lookups.outcomes.count("breaker_open") == 99
+
+
+@pytest.mark.parametrize("lookups_at_once", [1, 64])
+async def test_when_the_lookup_that_finds_out_is_cancelled_the_next_one_takes_over(
+    lookups_at_once: int,
+) -> None:
+    service = SimulatedTradeService(invent=True, knobs=Knobs(status=500))
+
+    async with (
+        service.serve() as url,
+        looking_up(
+            url,
+            breaker_threshold=1,
+            breaker_open_seconds=OPEN_SECONDS,
+            lookups_at_once=lookups_at_once,
+        ) as lookups,
+        asyncio.timeout(PATIENCE),
+    ):
+        await open_until_half_open(lookups)
+        service.knobs.status, service.knobs.hang = None, True
+        probe, early, late, *others = [
+            asyncio.create_task(lookups.find(number)) for number in range(101, 111)
+        ]
+        await service.asked(2)
+        early.cancel()
+        await asyncio.wait([early])
+        service.knobs.hang = False
         probe.cancel()
-        await asyncio.wait([probe])
+        late.cancel()  # in the turn in which it might be the next
+        answers = await asyncio.gather(*others)
+        await asyncio.wait([probe, late])
+
+        assert lookups.portfolios.breaker_state == "closed"
+    assert answers == [invented_portfolio(number) for number in range(104, 111)]
+    assert probe.cancelled()
+    assert early.cancelled()
+    assert late.cancelled()
+    assert service.calls.total() == 1 + 1 + 7
+
+
+async def test_after_an_answer_that_tells_nothing_of_the_trade_service_the_next_lookup_finds_out() -> None:
+    service = SimulatedTradeService(invent=True, knobs=Knobs(status=500))
+
+    async with (
+        service.serve() as url,
+        looking_up(url, breaker_threshold=1, breaker_open_seconds=OPEN_SECONDS) as lookups,
+    ):
+        await open_until_half_open(lookups)
+        service.knobs = Knobs(bodies={27: b"<html>"})
+        failed, *answers = await asyncio.gather(
+            lookups.fail(27), *(lookups.find(number) for number in range(1, 11))
+        )
+
+    assert "cannot be read" in str(failed)
+    assert answers == [invented_portfolio(number) for number in range(1, 11)]
 
 
 async def test_cancelled_lookups_are_no_sign_of_a_failing_trade_service() -> None:

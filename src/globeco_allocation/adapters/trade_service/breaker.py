@@ -1,5 +1,6 @@
 """A circuit breaker around one host: purgatory's state machine, with what it gets wrong put right."""
 
+import asyncio
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -21,8 +22,8 @@ class CircuitOpenError(Exception):
 class CircuitBreaker:
     """Lets calls pass until *threshold* of them failed in a row, then none for a while, then one at a time.
 
-    That one, the probe, decides: its success closes the circuit, its failure opens it again. Used from one
-    event loop; no method waits.
+    That one, the probe, decides: its success closes the circuit, its failure opens it again. Whoever comes
+    meanwhile may wait for it. Used from one event loop.
 
     purgatory counts and changes states. Used as its documentation shows, it would also
 
@@ -56,7 +57,7 @@ class CircuitBreaker:
         self._clock = clock
         self._on_change = on_change
         self._opened_at = 0.0
-        self._probing = False
+        self._probe_over: asyncio.Event | None = None
 
     @property
     def state(self) -> BreakerState:
@@ -66,14 +67,22 @@ class CircuitBreaker:
         return _STATES[self._circuit.state]
 
     def check(self) -> None:
-        """Do nothing if a call may be made now; admit nobody.
+        """Do nothing if a call may be made now, or once the probe under way has ended well; admit nobody.
 
         Raises:
-            CircuitOpenError: it may not.
+            CircuitOpenError: no call may be made before the open time is over.
         """
-        state = self.state
-        if state == "open" or (state == "half-open" and self._probing):
+        if self.state == "open":
             raise CircuitOpenError
+
+    async def wait_for_probe(self) -> None:
+        """Return as soon as no probe is under way, whatever came of it; `admission` tells.
+
+        Of those who wait for a probe that decided nothing (it was cancelled, say), the first is admitted as
+        the next one and the others wait on. The bound of a wait is the caller's.
+        """
+        while self._probe_over is not None:
+            await self._probe_over.wait()
 
     @contextmanager
     def admission(self, failure: type[Exception]) -> Generator[None]:
@@ -86,21 +95,24 @@ class CircuitBreaker:
             CircuitOpenError: the call may not be made now; the block is not entered.
         """
         self.check()
-        probe = self.state == "half-open"
-        self._probing = self._probing or probe
+        if self._probe_over is not None:
+            raise CircuitOpenError
+        probe = asyncio.Event() if self.state == "half-open" else None
+        self._probe_over = probe
         try:
-            if probe and self._circuit.state == OPENED:
+            if probe is not None and self._circuit.state == OPENED:
                 self._circuit.set_state(HalfOpenedState())
                 self._settle(OPENED)
             yield
         except failure as error:
-            self._learn(error, probe=probe)
+            self._learn(error, probe=probe is not None)
             raise
         else:
-            self._learn(None, probe=probe)
+            self._learn(None, probe=probe is not None)
         finally:
-            if probe:
-                self._probing = False
+            if probe is not None:
+                self._probe_over = None
+                probe.set()
 
     def _learn(self, error: Exception | None, *, probe: bool) -> None:
         # A call that was admitted before the circuit opened may end while the probe is under way.

@@ -10,10 +10,22 @@ import msgspec
 from aiohttp.client_middlewares import ClientHandlerType
 from yarl import URL
 
-from globeco_allocation.adapters.trade_service.failures import UnavailableError, UnusableAnswerError
+from globeco_allocation.adapters.trade_service.failures import (
+    HeldUpError,
+    UnavailableError,
+    UnusableAnswerError,
+)
 
 LARGEST_ANSWER = 1_048_576
 """In bytes; one execution takes some 800."""
+
+LATE_SECONDS = 0.5
+"""A time limit that is noticed so much later than it was due tells of us, not of the Trade Service.
+
+On an event loop that runs it is milliseconds. A process that was stopped, or a virtual machine that was
+frozen, finds the limits of all its calls exceeded at once when it goes on, though the answers may lie there
+unread.
+"""
 
 _CHUNK = 65_536
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -73,17 +85,22 @@ class TradeServiceClient:
 
         Raises:
             UnavailableError: no connection, a broken answer, none within the time limit, a status 429 or 5xx.
+            HeldUpError: none within the time limit, which was noticed far too late.
             UnusableAnswerError: another status (redirects are not followed), a body that is too large or not
                 of the contract's shape, several executions of which one was not asked for, or more than one
                 page of them.
         """
         named = f"execution service id {execution_service_id}"
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._timeout_seconds
         try:
-            async with asyncio.timeout(self._timeout_seconds), self._ask(execution_service_id) as response:
+            async with asyncio.timeout_at(due), self._ask(execution_service_id) as response:
                 if response.status != HTTPStatus.OK:
                     raise _refusal(response.status, named)
                 body = await _read(response, named)
         except TimeoutError as error:
+            if loop.time() - due > LATE_SECONDS:
+                raise HeldUpError(execution_service_id) from error
             raise UnavailableError(f"the Trade Service did not answer in time for {named}") from error
         except aiohttp.ClientConnectorError as error:
             raise UnavailableError(f"the Trade Service could not be reached for {named}") from error

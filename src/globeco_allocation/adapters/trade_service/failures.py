@@ -26,6 +26,19 @@ class UnavailableError(TradeServiceError):
         super().__init__(f"{what}: try again later", passing=True)
 
 
+class HeldUpError(TradeServiceError):
+    """No answer in time, but it was we who stood still: asked again, and no sign of a failing host."""
+
+    outcome = "unavailable"
+
+    def __init__(self, execution_service_id: int) -> None:
+        super().__init__(
+            f"this service was held up while it asked the Trade Service for execution service id"
+            f" {execution_service_id}: try again later",
+            passing=True,
+        )
+
+
 class NotKnownYetError(TradeServiceError):
     """An empty list, which may be early (contract: Trade Service): asked again, though all is well there."""
 

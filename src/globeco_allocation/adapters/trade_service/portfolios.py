@@ -13,16 +13,21 @@ from globeco_allocation.adapters.trade_service.breaker import BreakerState, Circ
 from globeco_allocation.adapters.trade_service.client import TradeServiceClient, open_session
 from globeco_allocation.adapters.trade_service.failures import (
     BreakerOpenError,
+    HeldUpError,
     NotKnownYetError,
     Outcome,
     TradeServiceError,
     UnavailableError,
     UnusableAnswerError,
 )
+from globeco_allocation.adapters.trade_service.running_time import running_time_limit
 from globeco_allocation.domain.execution import check_portfolio_id
 
 LONGEST_PAUSE_SECONDS = 5.0
 """Between two attempts, however many went before."""
+
+_MOMENT_SECONDS = 0.05
+"""In which whatever is due now will have happened."""
 
 _log = structlog.get_logger("globeco_allocation.trade_service")
 
@@ -99,8 +104,14 @@ class TradeServicePortfolios:
 
     However many lookups there are, at most ``lookups_at_once`` calls are under way (a place is held for the
     call, not for the pause after it), and each lookup ends within `lookup_budget`, 15.5 s with the defaults.
+    A pause of our own process does not count: what was under way is asked again, and not taken for a failure
+    of the Trade Service. When the circuit breaker lets one call find out whether the Trade Service is back,
+    lookups wait for that call: if it ends well they go on, and if it fails so do they, at once.
+
     Against a server that hangs it is far less: the first failures, after one time limit, open the breaker,
-    and what waits for a place or for its next attempt fails at once.
+    and what waits for a place or for its next attempt fails at once. For that a failed call keeps its place
+    for a moment if places are short: calls that began with it fail in that moment, too, and no new call,
+    with a time limit of its own, begins before they are counted.
     """
 
     def __init__(
@@ -155,7 +166,8 @@ class TradeServicePortfolios:
 
     async def _within_budget(self, execution_service_id: int) -> str:
         try:
-            async with asyncio.timeout(self._budget_seconds):
+            # A moment more, so that a last attempt ends by its own limit, which the breaker hears of.
+            async with running_time_limit(self._budget_seconds + _MOMENT_SECONDS):
                 return await self._retrying(self._attempt, execution_service_id)
         except TimeoutError as error:
             raise UnavailableError(
@@ -166,15 +178,27 @@ class TradeServicePortfolios:
         try:
             self._breaker.check()  # before the queue: nobody waits for a place to be refused then
             async with self._places:
-                with self._breaker.admission(UnavailableError):
-                    portfolio_ids = await self._client.portfolio_ids(execution_service_id)
+                portfolio_ids = await self._call(execution_service_id)
         except CircuitOpenError:
             raise BreakerOpenError(execution_service_id) from None
         return _agreed(execution_service_id, portfolio_ids)
 
+    async def _call(self, execution_service_id: int) -> list[str | None]:
+        await self._breaker.wait_for_probe()
+        try:
+            with self._breaker.admission(UnavailableError):
+                return await self._client.portfolio_ids(execution_service_id)
+        except UnavailableError:
+            if self._places.locked() and self._breaker.state != "open":
+                await asyncio.sleep(_MOMENT_SECONDS)
+            raise
+
     def _worth_another_attempt(self, error: Exception) -> bool:
         # With the breaker open the next attempt would be refused anyway: the caller hears it sooner.
-        return isinstance(error, UnavailableError | NotKnownYetError) and self._breaker.state != "open"
+        return (
+            isinstance(error, UnavailableError | HeldUpError | NotKnownYetError)
+            and self._breaker.state != "open"
+        )
 
 
 def _agreed(execution_service_id: int, portfolio_ids: list[str | None]) -> str:
