@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -50,6 +50,30 @@ def answering(status: int, body: bytes) -> Generator[str]:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
+            thread.join(10)
+
+
+@contextmanager
+def raw(sent: bytes, drip: float | None = None) -> Generator[str]:
+    """Send these bytes to one caller and break off; with *drip*, a byte every so many seconds instead."""
+    over = threading.Event()
+
+    def serve() -> None:
+        with listener.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(sent)
+            with suppress(OSError):
+                while drip and not over.wait(drip):
+                    connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
             thread.join(10)
 
 
@@ -113,6 +137,48 @@ def test_a_failed_delivery_says_which_batch_it_is(answer: Answer, capsys: pytest
 
     assert main(["send", "--url", answer(500, body)]) == ExitCode.FAILED
     assert "batch 7" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"[]"])
+def test_a_gateway_that_finds_no_service_is_to_be_tried_again(
+    answer: Answer, status: int, body: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", "--url", answer(status, body)]) == ExitCode.TRY_AGAIN
+    assert f"The service is away: {status}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_an_answer_that_breaks_off_is_to_be_tried_again(status: int) -> None:
+    head = f"HTTP/1.1 {status} So\r\nContent-Length: 1000\r\n\r\n"
+    with raw(f'{head}{{"message": "All'.encode()) as url:
+        assert main(["send", "--url", url]) == ExitCode.TRY_AGAIN
+
+
+def test_an_answer_that_drips_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("globeco_allocation.entrypoints.commands.send._ANSWER_SECONDS", 0.5)
+    with raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", drip=0.1) as url:
+        assert main(["send", "--url", url, "--wait", "0"]) == ExitCode.TRY_AGAIN
+    assert "no answer" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_written_yet_is_not_said_to_be_there(
+    answer: Answer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claimed = {**SENT, "status": "processing", "processedCount": 0, "message": "Its file is being written."}
+    code = main(["send", "--wait", "0", "--url", answer(202, json.dumps(claimed).encode())])
+
+    assert code == ExitCode.UNDER_WAY
+    assert "batch 7, to be written: file transactions_20260302_150000_7.csv" in capsys.readouterr().out
+
+
+def test_a_proxy_is_not_asked_for_this_machine(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    assert main(["send", "--url", answer(200, json.dumps(SENT).encode())]) == ExitCode.OK
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b"\xff"])

@@ -21,7 +21,7 @@ MEANINGS = {
     ExitCode.USAGE: "the command line or the settings are wrong",
     ExitCode.TRY_AGAIN: "not now: the database or the service is away or busy; try again later",
     ExitCode.PARTIAL: "`send`: delivered, but some records were refused",
-    ExitCode.UNDER_WAY: "`send`: the file is written, but not delivered yet",
+    ExitCode.UNDER_WAY: "`send`: not delivered yet",
     ExitCode.INTERRUPTED: "Ctrl-C",
 }
 """For ``--help``."""

@@ -1,6 +1,7 @@
 """``globeco-allocation migrate``: the database's schema, brought up to date."""
 
 import argparse
+import math
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         default=0.0,
         metavar="SECONDS",
         help="keep trying for so long while the database cannot be reached (default: try once)",
@@ -74,3 +75,13 @@ def _report(line: str) -> None:
 def _failed(error: Exception, code: ExitCode) -> int:
     print(f"globeco-allocation: {error}", file=sys.stderr)
     return code
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
+    return seconds

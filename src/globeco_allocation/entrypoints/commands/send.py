@@ -3,24 +3,33 @@
 import argparse
 import json
 import os
+import queue
 import sys
+import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from globeco_allocation.entrypoints.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
 
 EPILOG = """\
 The service does the work and goes on with it when this command is interrupted.
 
 exit codes: 0 delivered, or nothing to send; 1 failed; 3 the service is away or busy, or another
-sender claimed the same batch; 4 delivered, but some records were refused; 5 not delivered yet
+sender claimed the same batch; 4 delivered, but some records were refused; 5 not delivered yet (the
+message says how far it is)
 """
 
 LONGEST_WAIT_SECONDS = 55
 """The service waits no longer within one request."""
 
 _ANSWER_SECONDS = 15.0
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+_AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print(f"Sending, waiting up to {arguments.wait} s for the outcome ...", file=sys.stderr, flush=True)
     try:
-        status, answer, body = _post(arguments.url, arguments.wait)
+        status, body = _within(arguments.wait + _ANSWER_SECONDS, lambda: _post(arguments.url, arguments.wait))
+        answer = _answer(status, body)
     except OSError as error:
         reason = getattr(error, "reason", error)
         print(f"globeco-allocation: no answer from {arguments.url}: {reason}", file=sys.stderr)
@@ -56,21 +66,21 @@ def run(arguments: argparse.Namespace) -> int:
         return ExitCode.FAILED
     code = _code(status, answer)
     if arguments.json:
-        print(body)
+        print(body.decode(errors="replace"))
     else:
         _tell(answer, time.monotonic() - begun, code)
     return code
 
 
-def _post(url: str, wait: int) -> tuple[int, dict[str, Any], str]:
+def _post(url: str, wait: int) -> tuple[int, bytes]:
     """Have it sent.
 
     Returns:
-        The answer's status, its JSON object and its text.
+        The answer's status and body.
 
     Raises:
-        OSError: nobody answers.
-        ValueError: *url* is none, or the answer is not the service's.
+        OSError: nobody answers, or the answer broke off.
+        ValueError: *url* is none, or what answers speaks no HTTP.
     """
     import http.client  # noqa: PLC0415 (not for --help)
     import urllib.error  # noqa: PLC0415
@@ -84,19 +94,69 @@ def _post(url: str, wait: int) -> tuple[int, dict[str, Any], str]:
     request = urllib.request.Request(  # noqa: S310 (checked above)
         f"{url.rstrip('/')}/api/v1/executions/send", b"{}", headers
     )
+    # No proxy is between us and this machine; elsewhere the environment says.
+    proxies = urllib.request.ProxyHandler({} if parts.hostname in _THIS_MACHINE else None)
     try:
-        with urllib.request.urlopen(request, timeout=wait + _ANSWER_SECONDS) as response:  # noqa: S310
-            status, body = response.status, response.read()
+        with urllib.request.build_opener(proxies).open(request, timeout=wait + _ANSWER_SECONDS) as response:
+            return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
-            status, body = error.code, error.read()
+            return error.code, _rest(error)
+    except http.client.IncompleteRead as error:
+        raise OSError("the answer broke off") from error
     except http.client.HTTPException as error:
         raise ValueError(f"it answers no HTTP ({type(error).__name__})") from error
-    text = body.decode()
-    answer = _object(json.loads(text))
-    if "message" not in answer:
-        raise ValueError(f"it answers {status} in another form")
-    return status, answer, text
+
+
+def _rest(error: "HTTPError") -> bytes:
+    """Return the body of an error, as far as it came: its status says enough."""
+    import http.client  # noqa: PLC0415
+
+    try:
+        return error.read()
+    except http.client.IncompleteRead as broken:
+        return broken.partial
+
+
+def _within(seconds: float, ask: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
+    """Wait no longer than so many seconds in all: a socket's own bound counts from each byte anew.
+
+    Raises:
+        TimeoutError: there was no whole answer by then.
+    """
+    ended: queue.SimpleQueue[tuple[int, bytes] | OSError | ValueError] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            ended.put(ask())
+        except (OSError, ValueError) as error:
+            ended.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        result = ended.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"not within {seconds:.0f} s") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _answer(status: int, body: bytes) -> dict[str, Any]:
+    """Read the service's answer, or make one for a gateway's that stands in for it.
+
+    Raises:
+        ValueError: it is not the service's.
+    """
+    try:
+        answer = _object(json.loads(body.decode()))
+    except ValueError:
+        answer = {}
+    if "message" in answer:
+        return answer
+    if status in _AWAY:
+        return {"message": f"The service is away: {status} {HTTPStatus(status).phrase}."}
+    raise ValueError(f"it answers {status} in another form")
 
 
 def _code(status: int, answer: dict[str, Any]) -> ExitCode:
@@ -105,20 +165,21 @@ def _code(status: int, answer: dict[str, Any]) -> ExitCode:
             return ExitCode.PARTIAL if answer.get("status") == "partial" else ExitCode.OK
         case HTTPStatus.ACCEPTED:
             return ExitCode.UNDER_WAY
-        case HTTPStatus.CONFLICT | HTTPStatus.SERVICE_UNAVAILABLE | HTTPStatus.BAD_GATEWAY:
+        case HTTPStatus.CONFLICT:
             return ExitCode.TRY_AGAIN
         case _:
-            return ExitCode.FAILED
+            return ExitCode.TRY_AGAIN if status in _AWAY else ExitCode.FAILED
 
 
 def _tell(answer: dict[str, Any], seconds: float, code: ExitCode) -> None:
     print(answer["message"], file=sys.stdout if code in {ExitCode.OK, ExitCode.PARTIAL} else sys.stderr)
     batch = _object(answer.get("details")) or answer
-    if batch.get("fileName"):
-        print(
-            f"batch {batch['batchId']}, {batch['processedCount']} executions, "
-            f"file {batch['fileName']}, {seconds:.1f} s"
-        )
+    if not batch.get("fileName"):
+        return
+    file = f"{batch.get('processedCount')} executions, file {batch['fileName']}"
+    if code is ExitCode.UNDER_WAY and not batch.get("processedCount"):  # no file has been finished
+        file = f"to be written: file {batch['fileName']}"
+    print(f"batch {batch.get('batchId')}, {file}, {seconds:.1f} s")
 
 
 def _object(value: object) -> dict[str, Any]:
