@@ -43,15 +43,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: after ``--help`` and ``--version`` (0), and for a wrong command line (2).
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(given).parse_args(given)
     try:
-        return int(arguments.run(arguments))
+        try:
+            arguments = _parser(given).parse_args(given)
+            return int(arguments.run(arguments))
+        finally:
+            _flush()
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain again while it closes it.
+    except (BrokenPipeError, _OutputLostError) as error:
+        # Python would complain again while it closes what cannot be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, _OutputLostError):
+            print(f"globeco-allocation: cannot write to standard output: {error}", file=sys.stderr)
         return ExitCode.FAILED
+
+
+class _OutputLostError(Exception):
+    """Standard output takes nothing any more."""
+
+
+def _flush() -> None:
+    """Write what was printed while somebody can still be told that it is lost.
+
+    Raises:
+        BrokenPipeError: whoever read it has gone.
+        _OutputLostError: it cannot be written for another reason.
+    """
+    try:
+        print(end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _OutputLostError(os.strerror(error.errno) if error.errno else str(error)) from error
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
