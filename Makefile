@@ -49,9 +49,12 @@ wheel: $(UV) ## Build the wheel and install it into .venv, with the embedded dat
 $(UV): Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
-	$(PYTHON) -m venv .tools
+	@$(PYTHON) -m venv .tools || { rm -rf .tools; \
+	  echo "$(PYTHON) cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv);" \
+	    "name another Python with: make PYTHON=python3.12 ..." >&2; exit 1; }
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
 	@touch $(UV)
 
-clean: ## Remove what the other targets made
-	rm -rf .venv .tools dist .pytest_cache .ruff_cache .hypothesis demo-output
+clean: ## Remove what the other targets made, but for dev-data: what is in there is yours
+	rm -rf .venv .tools dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis demo-output
+	find migrations src tests -name __pycache__ -type d -prune -exec rm -rf {} +

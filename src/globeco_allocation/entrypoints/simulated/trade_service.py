@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import struct
+import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -266,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve invented portfolios until SIGTERM or SIGINT; print one line with the URL once it listens.
 
     Returns:
-        The exit code, 0.
+        The exit code: 0, or 1 when it cannot listen there.
     """
     parser = argparse.ArgumentParser(prog="trade_service", description="A simulated Trade Service.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
@@ -276,7 +277,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     unknown: dict[int, list[str | None]] = {int(one): [] for one in options.unknown.split(",") if one}
     simulated = SimulatedTradeService(unknown, invent=True, knobs=Knobs(delay=options.delay_ms / 1000))
-    asyncio.run(_serve_until_told(simulated, options.host, options.port))
+    try:
+        asyncio.run(_serve_until_told(simulated, options.host, options.port))
+    except OSError as error:
+        print(f"{parser.prog}: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
