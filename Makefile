@@ -5,6 +5,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin/python -m
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 export UV_PYTHON := $(PYTHON)
 export UV_PYTHON_DOWNLOADS := never
@@ -49,10 +50,11 @@ wheel: $(UV) ## Build the wheel and install it into .venv, with the embedded dat
 $(UV): Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -m venv .tools || { rm -rf .tools; \
-	  echo "$(PYTHON) cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv);" \
+	@{ $(PYTHON) -m venv .tools >/dev/null 2>&1 && .tools/bin/python $(PIP_INSTALL) "uv==$(UV_VERSION)"; } \
+	  || { rm -rf .tools; $(PYTHON) $(PIP_INSTALL) --target .tools "uv==$(UV_VERSION)"; } \
+	  || { rm -rf .tools; \
+	  echo "$(PYTHON) has neither venv nor pip, or no registry answers (Debian, Ubuntu: apt install python3-venv);" \
 	    "name another Python with: make PYTHON=python3.12 ..." >&2; exit 1; }
-	.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
 	@touch $(UV)
 
 clean: ## Remove what the other targets made, but for dev-data: what is in there is yours
