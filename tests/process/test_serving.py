@@ -2,15 +2,22 @@
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import psycopg
+import pytest
+from psycopg import sql
 from tests.process.conftest import StartService
 from tests.process.records import record, records
 from tests.process.service_process import wait_until
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.direct_connection import connect
+
+SECRET = "only-for-the-environment"
 
 
 def test_executions_come_in_are_listed_and_go_out_in_one_file(
@@ -72,10 +79,24 @@ def test_the_metrics_can_be_switched_off(start_service: StartService, database: 
     assert service.get("/metrics")[0] == 404
 
 
+@pytest.fixture
+def owned_database(admin: psycopg.Connection, empty_database: DatabaseAddress) -> Generator[DatabaseAddress]:
+    """An empty database that belongs to a role with a password of its own, whether it is checked or not."""
+    role = sql.Identifier(f"{empty_database.name}_owner")
+    admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(SECRET)))
+    admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(empty_database.name), role))
+    try:
+        yield replace(empty_database, user=f"{empty_database.name}_owner", password=SECRET)
+    finally:
+        with connect(empty_database, {}) as session:
+            session.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(role))
+        admin.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
 def test_no_command_line_of_ours_shows_the_password(
-    start_service: StartService, empty_database: DatabaseAddress
+    owned_database: DatabaseAddress, start_service: StartService
 ) -> None:
-    service = start_service(empty_database, DB_PASSWORD="only-for-the-environment")
+    service = start_service(owned_database)
     seen: set[str] = set()
 
     def look() -> bool:
@@ -91,8 +112,8 @@ def test_no_command_line_of_ours_shows_the_password(
 
     assert any("serve" in line for line in seen)
     assert any("migrate" in line for line in seen)
-    assert not [line for line in seen if "only-for-the-environment" in line]
-    assert "only-for-the-environment" not in str(service.log)
+    assert not [line for line in seen if SECRET in line]
+    assert SECRET not in str(service.log)
 
 
 def test_yoyo_and_psycopg_stay_out_of_the_serving_process(
