@@ -410,6 +410,23 @@ async def test_the_apps_end_leaves_a_run_that_takes_too_long_and_says_so() -> No
     assert delivery.status is DeliveryStatus.DELIVERING
 
 
+async def test_the_apps_end_begins_no_run_that_nobody_would_wait_for(bench: Bench) -> None:
+    bench.accounting.gate.clear()
+    async with bench.client() as client:
+        for key in (1, 2):
+            await create(client, key)
+            await client.post(URL, headers={"Prefer": "respond-async"})
+        await until(lambda: bench.accounting.runs and len(bench.files.contents) == 2)
+        asyncio.get_running_loop().call_later(0.05, bench.accounting.gate.set)
+
+    (first,) = await bench.deliveries.of_batch(2)
+    (second,) = await bench.deliveries.of_batch(3)
+    assert first.status is DeliveryStatus.DELIVERED
+    assert (second.status, second.attempts) == (DeliveryStatus.WRITTEN, 0)
+    assert "about to end" in second.error
+    assert set(bench.accounting.booked) == {"AC1"}
+
+
 async def test_a_fault_after_the_caller_has_gone_is_logged(
     monkeypatch: pytest.MonkeyPatch, bench: Bench, client: httpx.AsyncClient
 ) -> None:

@@ -23,7 +23,7 @@ REPEAT_DIFFERS: Final = "known execution reported with other content, kept one u
 BATCH_CLAIMED: Final = "batch claimed"
 BATCH_ENDED: Final = "batch ended"
 SEND_FAILED: Final = "send failed"
-SEND_STOPPED: Final = "send stopped by the service's end, its accounting run goes on"
+SEND_STOPPED: Final = "send stopped by the service's end; an accounting run that it has begun goes on"
 
 _LOUD_LIBRARIES = ("asyncio", "uvicorn", "uvicorn.error", "uvicorn.access")
 _CORRELATION_ID = "correlation_id"

@@ -107,7 +107,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take no more sends, wait for those under way, then cancel them."""
+        """Take no more sends, begin no more runs, wait for what is under way, then cancel it."""
         self._ending = True
         await self._tasks.__aexit__(kind, error, trace)
 
@@ -151,7 +151,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
             async with self._writing:
                 delivery = await self._send_batch.write(batch)
             if delivery is not None:
-                await self._send_batch.deliver(delivery)
+                await self._send_batch.deliver(delivery, lambda: not self._ending)
             deliveries = await self._deliveries.of_batch(batch.id)
         except StoreUnavailableError:
             raise

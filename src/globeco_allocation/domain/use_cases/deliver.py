@@ -1,6 +1,7 @@
 """Deliver a file: run the accounting CLI on it and judge what it leaves behind, record by record."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from globeco_allocation.domain.accounting_run import ErrorRow
@@ -11,6 +12,7 @@ from globeco_allocation.ports.accounting import AccountingCli, AccountingTurn
 from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.files import TransactionFiles
 
+_TOO_LATE = "the accounting CLI was not started: the service was about to end when the file's turn came"
 _REJECTS_AT_ONCE = 500
 _LONG_ANSWER = 64 * 1024
 
@@ -38,22 +40,27 @@ class DeliverFile:
         self._files = files
         self._remove_delivered = remove_delivered
 
-    async def __call__(self, delivery: Delivery) -> Outcome:
+    async def __call__(self, delivery: Delivery, may_begin: Callable[[], bool] = lambda: True) -> Outcome:
         """Make one attempt to deliver a written file when its turn has come, and record its outcome.
 
         Until then the delivery stays ``written``. Cancelling it after the start leaves the CLI running and
         the delivery ``delivering``.
 
+        Args:
+            delivery: A written one.
+            may_begin: Asked once the turn has come; a run must not begin that nobody would wait for.
+
         Raises:
             ValueError: the delivery has no file yet.
-            CliNotStartedError: the turn cannot be had; the delivery stays ``written``, with the reason.
+            CliNotStartedError: the turn cannot be had, or came too late; the delivery stays ``written``, with
+                the reason.
             StoreUnavailableError: the database went away.
         """
         if delivery.file is None:
             raise ValueError(f"delivery {delivery.id} has no file yet: write it first")
         async with AsyncExitStack() as stack:
             try:
-                turn = await stack.enter_async_context(self._accounting.turn())
+                turn = await self._take_turn(stack, may_begin)
             except CliNotStartedError as error:
                 await self._deliveries.hindered(delivery.id, str(error))
                 raise
@@ -61,6 +68,12 @@ class DeliverFile:
         if self._remove_delivered and outcome.status is DeliveryStatus.DELIVERED:
             await self._files.remove(delivery.file_name)
         return outcome
+
+    async def _take_turn(self, stack: AsyncExitStack, may_begin: Callable[[], bool]) -> AccountingTurn:
+        turn = await stack.enter_async_context(self._accounting.turn())
+        if not may_begin():
+            raise CliNotStartedError(_TOO_LATE)
+        return turn
 
     async def _attempt(self, turn: AccountingTurn, delivery: Delivery, record_count: int) -> Outcome:
         attempt = await self._deliveries.started(delivery.id)

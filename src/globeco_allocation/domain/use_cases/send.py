@@ -4,6 +4,7 @@ Claiming, writing and delivering are separate recorded steps, each of which may 
 "Delivery").
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from globeco_allocation.domain.batch import Batch, ClaimTerms
@@ -99,11 +100,13 @@ class SendBatch:
         await self._deliveries.written(delivery.id, file)
         return replace(delivery, status=DeliveryStatus.WRITTEN, file=file)
 
-    async def deliver(self, delivery: Delivery) -> None:
+    async def deliver(self, delivery: Delivery, may_begin: Callable[[], bool] = lambda: True) -> None:
         """Have a written file delivered: the second half of `carry_out`; without a CLI it stays ``written``.
+
+        *may_begin* is asked once its turn has come, see `DeliverFile`.
 
         Raises:
             CliNotStartedError, StoreUnavailableError: see `carry_out`.
         """
         if self._deliver is not None:
-            await self._deliver(delivery)
+            await self._deliver(delivery, may_begin)
