@@ -23,7 +23,7 @@ from globeco_allocation.domain.use_cases import DeliverFile, ReceiveExecutions, 
 from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
-from globeco_allocation.entrypoints.metrics import MeasuredPortfolios, Metrics
+from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.send_report import NO_CLI
 from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.entrypoints.services import Services
@@ -115,7 +115,7 @@ class Bench:
                 executions=self.executions,
                 batches=self.batches,
                 deliveries=self.deliveries,
-                receive=ReceiveExecutions(self.executions, MeasuredPortfolios(self.portfolios, self.metrics)),
+                receive=ReceiveExecutions(self.executions, self.portfolios),
                 sends=sends,
                 readiness=self.checks,
                 clock=self.clock,

@@ -118,7 +118,7 @@ async def test_requests_are_counted_and_timed_by_route(client: httpx.AsyncClient
     assert 'http_request_duration_seconds_count{method="GET",route="unmatched",status="404"} 2.0' in text
 
 
-async def test_executions_and_lookups_are_counted(bench: Bench, client: httpx.AsyncClient) -> None:
+async def test_executions_are_counted(bench: Bench, client: httpx.AsyncClient) -> None:
     bench.portfolios.fail(3, message="no", passing=True)
     bench.portfolios.fail(4, message="no", passing=False)
     records = [report(1), report(1), report(2, isOpen=True), report(3), report(4), 5]
@@ -128,8 +128,6 @@ async def test_executions_and_lookups_are_counted(bench: Bench, client: httpx.As
     assert 'globeco_allocation_executions_total{result="created"} 1.0' in text
     assert 'globeco_allocation_executions_total{result="skipped"} 2.0' in text
     assert 'globeco_allocation_executions_total{result="error"} 3.0' in text
-    for outcome in ("found", "passing", "final"):
-        assert f'globeco_allocation_portfolio_lookups_total{{outcome="{outcome}"}} 1.0' in text
 
 
 async def test_two_apps_in_one_process_count_apart(client: httpx.AsyncClient) -> None:

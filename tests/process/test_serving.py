@@ -2,6 +2,7 @@
 
 import re
 import socket
+import urllib.request
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from psycopg import sql
 from tests.process.conftest import StartService
 from tests.process.records import record, records
-from tests.process.service_process import wait_until
+from tests.process.service_process import ServiceProcess, wait_until
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import connect
@@ -71,6 +72,24 @@ def test_an_output_directory_that_cannot_be_used_costs_sends_alone(
     assert sent == 503  # nothing was claimed: the next send finds the execution
     assert str(tmp_path) not in str(answer)
     assert service.logged("no file can be written to OUTPUT_DIR: sends will fail")
+
+
+def test_lookups_are_counted_by_their_outcome(
+    start_service: StartService, database: DatabaseAddress, trade_service: str
+) -> None:
+    service = start_service(database, TRADE_SERVICE_URL=trade_service)
+    alone = start_service(database)  # nobody listens where it looks for the Trade Service
+    wait_until(lambda: service.is_ready() and alone.is_ready(), "ready")
+    service.post("/api/v1/executions", records(3))
+    alone.post("/api/v1/executions", [record(4)])
+
+    assert 'portfolio_lookups_total{outcome="found"} 3.0' in metrics_of(service)
+    assert 'portfolio_lookups_total{outcome="unavailable"} 1.0' in metrics_of(alone)
+
+
+def metrics_of(service: ServiceProcess) -> str:
+    with urllib.request.urlopen(f"{service.url}/metrics", timeout=10) as answer:  # noqa: S310 (our own URL)
+        return answer.read().decode()
 
 
 def test_the_metrics_can_be_switched_off(start_service: StartService, database: DatabaseAddress) -> None:

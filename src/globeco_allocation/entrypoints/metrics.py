@@ -1,6 +1,5 @@
 """What the service counts and times, for Prometheus."""
 
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -15,8 +14,6 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from globeco_allocation.domain.delivery import Delivery
-from globeco_allocation.domain.errors import LookupFailedError
-from globeco_allocation.ports.portfolios import Portfolios
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """The content type of `Metrics.render`."""
@@ -72,7 +69,7 @@ class Metrics:
         self._repeats_differing.inc(differing)
 
     def looked_up(self, outcome: str, seconds: float) -> None:
-        """Count and time one portfolio lookup: ``found``, ``passing`` or ``final``."""
+        """Count and time one portfolio lookup; the adapter of the Trade Service names the outcomes."""
         self._lookups.labels(outcome).inc()
         self._lookup_seconds.labels(outcome).observe(seconds)
 
@@ -99,28 +96,3 @@ class Metrics:
 
     def _histogram(self, name: str, about: str, labels: tuple[str, ...]) -> Histogram:
         return Histogram(f"{_PREFIX}_{name}", about, labels, registry=self._registry, buckets=_FAST)
-
-
-class MeasuredPortfolios:
-    """Counts and times the lookups of other `Portfolios`.
-
-    Args:
-        portfolios: Who is asked.
-        metrics: Where it is counted.
-    """
-
-    def __init__(self, portfolios: Portfolios, metrics: Metrics) -> None:
-        self._portfolios = portfolios
-        self._metrics = metrics
-
-    async def portfolio_of(self, execution_service_id: int) -> str:
-        """Ask for the portfolio id; see the port."""
-        started = time.perf_counter()
-        try:
-            portfolio_id = await self._portfolios.portfolio_of(execution_service_id)
-        except LookupFailedError as error:
-            outcome = "passing" if error.passing else "final"
-            self._metrics.looked_up(outcome, time.perf_counter() - started)
-            raise
-        self._metrics.looked_up("found", time.perf_counter() - started)
-        return portfolio_id

@@ -22,7 +22,7 @@ from globeco_allocation.domain.use_cases.receive import ReceiveExecutions
 from globeco_allocation.domain.use_cases.send import SendBatch
 from globeco_allocation.entrypoints.database_start import DatabaseStart
 from globeco_allocation.entrypoints.logs import correlation_id
-from globeco_allocation.entrypoints.metrics import MeasuredPortfolios, Metrics
+from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.readiness import DatabaseReadiness
 from globeco_allocation.entrypoints.send_report import NO_CLI
 from globeco_allocation.entrypoints.sends import Sends
@@ -100,7 +100,7 @@ async def open_services(
 
 
 async def _open_trade_service(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Portfolios:
-    portfolios = await stack.enter_async_context(
+    return await stack.enter_async_context(
         open_trade_service(
             settings.trade_service_url,
             timeout_seconds=settings.trade_service_timeout_seconds,
@@ -109,10 +109,10 @@ async def _open_trade_service(stack: AsyncExitStack, settings: Settings, metrics
             lookups_at_once=settings.trade_service_max_lookups,
             breaker_threshold=settings.trade_service_breaker_failures,
             breaker_open_seconds=settings.trade_service_breaker_open_seconds,
+            on_lookup=metrics.looked_up,
             headers=_correlation,
         )
     )
-    return MeasuredPortfolios(portfolios, metrics)
 
 
 async def _open_output_directory(settings: Settings) -> LocalFiles:
