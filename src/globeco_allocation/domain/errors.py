@@ -65,9 +65,20 @@ class DeliveryStepError(AllocationError):
     """A delivery was asked to take a step that its status does not allow; it stays as it is."""
 
 
+class LeaseLostError(AllocationError):
+    """The lease under which something was to be written has passed to another holder; nothing was written."""
+
+
 class FileNotWrittenError(AllocationError):
     """A transaction file could not be written whole; no part of it stands under its name."""
 
 
 class CliNotStartedError(AllocationError):
     """The accounting CLI could not be started: nothing was sent to Portfolio Accounting."""
+
+
+class RunNotFollowedError(AllocationError):
+    """A run of the accounting CLI cannot be followed for now: it may or may not have been started.
+
+    To be asked for again with the same order.
+    """

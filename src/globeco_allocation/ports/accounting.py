@@ -1,40 +1,65 @@
 """Portfolio Accounting's command line."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow
+from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, RunOrder
 
 
-class AccountingTurn(Protocol):
-    """The right to run: as long as it is held, no other run touches accounting."""
+class RunPermit(Protocol):
+    """What a runner asks of whoever ordered the run."""
 
-    async def run(self, file_name: str, attempt: int) -> AccountingRun:
-        """Run the CLI on a written file and wait for its end.
+    async def begin(self) -> None:
+        """Make sure that the run may still be started, and record that it is about to be.
 
-        What an earlier attempt left (its error file) is put aside first. When this is cancelled, the run goes
-        on and keeps its turn until it ends.
+        To be awaited with the order's lane held and nothing of it running, right before the start. A run that
+        is found needs no permit.
 
         Raises:
-            CliNotStartedError: it could not be started; nothing was sent.
+            LeaseLostError: another one goes on with the delivery: start nothing.
+            StoreUnavailableError: it cannot be known: start nothing.
+        """
+        ...
+
+    async def identified(self, uid: str) -> None:
+        """Record by what the run can be found again; to be awaited before its end is waited for.
+
+        Raises:
+            LeaseLostError: another one goes on with the delivery; it finds the run.
+            StoreUnavailableError: it was not recorded.
         """
         ...
 
 
 class AccountingCli(Protocol):
-    """Loads transaction files into Portfolio Accounting, one run at a time."""
+    """Loads transaction files into Portfolio Accounting."""
 
-    def turn(self) -> AbstractAsyncContextManager[AccountingTurn]:
-        """Wait until every earlier run has ended, also those of other processes, and hold the turn.
-
-        The wait is as long as those runs take, each of which has a time limit; it may be cancelled.
+    async def check(self) -> None:
+        """Make sure that runs can be started, found and kept apart from here.
 
         Raises:
-            CliNotStartedError: the turn cannot be had at all.
+            CliNotStartedError: they cannot; the message says what to do. Nothing may be run from here.
         """
         ...
 
-    def error_rows(self, file_name: str) -> AsyncIterator[ErrorRow]:
-        """Read the last run's error file as a bounded stream; nothing comes when there is none."""
+    async def run(self, order: RunOrder, permit: RunPermit) -> AccountingRun:
+        """Find the order's run, or start it, and wait for its end.
+
+        There is one run for an order, however often and by however many it is asked for: one that is under
+        way is waited for, one that has ended is told of. Before a start, every other run that might touch the
+        same portfolios has ended, whoever began it: those of the same lane, and all of another lane count.
+        What earlier attempts left (their error files) is put aside first. A run past its time limit is ended.
+
+        When this is cancelled, a run that was started goes on, and keeps its lane until it ends.
+
+        Raises:
+            CliNotStartedError: the start was refused for sure: nothing of this attempt was sent.
+            RunNotFollowedError: it cannot be told now whether the run was started, or how it ended, or other
+                runs went on for too long: ask again with the same order.
+            LeaseLostError, StoreUnavailableError: see `RunPermit`; nothing was started.
+        """
+        ...
+
+    def error_rows(self, order: RunOrder) -> AsyncIterator[ErrorRow]:
+        """Read the ended run's error file as a bounded stream; nothing comes when there is none."""
         ...
