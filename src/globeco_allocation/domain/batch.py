@@ -9,6 +9,9 @@ from globeco_allocation.domain.window import Window
 FILE_FORMAT_VERSION = 1
 """The transaction file format that this package writes."""
 
+FILE_MAX_RECORDS = 100_000
+"""Executions in one file at most, unless configured otherwise: the accounting CLI's own limit."""
+
 
 class FileQuantity(StrEnum):
     """Which amount a transaction file's ``quantity`` is; they differ on part-filled, cancelled orders."""
@@ -25,12 +28,14 @@ class ClaimTerms:
         file_quantity: Which amount is written.
         file_format_version: See `FILE_FORMAT_VERSION`.
         lane_count: Into how many lanes the portfolios are spread.
+        file_max_records: Executions in one file at most; a longer window becomes several parts.
         requested_by: Who asked, such as a correlation id; kept for people.
     """
 
     file_quantity: FileQuantity = FileQuantity.ORDERED
     file_format_version: int = FILE_FORMAT_VERSION
     lane_count: int = 1
+    file_max_records: int = FILE_MAX_RECORDS
     requested_by: str = ""
 
 
@@ -42,11 +47,13 @@ class Batch:
         id: The id of its ``batch_history`` row.
         window: The stamps it takes in.
         terms: How its files are made.
+        prepared: Whether all its files are written; an empty batch has none.
     """
 
     id: int
     window: Window
     terms: ClaimTerms
+    prepared: bool = False
 
     @property
     def start(self) -> datetime:

@@ -4,11 +4,12 @@ UTF-8 without a byte order mark, line feeds, the last line ended; fields quoted 
 (specification, "Portfolio Accounting File Format"; design, "Files").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from decimal import Decimal
 
 from globeco_allocation.domain.batch import Batch, FileQuantity
+from globeco_allocation.domain.delivery import PlannedFile
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.money import fixed
 from globeco_allocation.domain.source_id import source_id
@@ -18,14 +19,32 @@ HEADER = b"portfolio_id,security_id,source_id,transaction_type,quantity,price,tr
 _NEEDS_QUOTES = frozenset(',"\r\n')
 
 
-def file_name(batch: Batch) -> str:
-    """Return the bare name of the batch's file: unique for ever, for no two batches share an id.
+def file_name(batch: Batch, lane: int = 0, part: int = 0, *, parts: int = 1) -> str:
+    """Return the bare name of one of the batch's files: unique for ever, for no two batches share an id.
 
-    ``transactions_<UTC yyyymmdd_hhmmss of the start time>_<batch id>.csv``
+    ``transactions_<UTC yyyymmdd_hhmmss of the start time>_<batch id>[_l<lane>][_p<part>].csv``: the lane is
+    named where the batch has several, the part where the lane has several (*parts*).
     """
     start = batch.start.astimezone(UTC)
     stamp = f"{start.year:04}{start:%m%d_%H%M%S}"
-    return f"transactions_{stamp}_{batch.id}.csv"
+    lane_mark = f"_l{lane}" if batch.terms.lane_count > 1 else ""
+    part_mark = f"_p{part}" if parts > 1 else ""
+    return f"transactions_{stamp}_{batch.id}{lane_mark}{part_mark}.csv"
+
+
+def plan_files(batch: Batch, lane_sizes: Mapping[int, int]) -> list[PlannedFile]:
+    """Return the files that a batch has, given the number of executions in each lane.
+
+    They follow from the batch and its executions alone, so that a plan made again is the same.
+    """
+    most = batch.terms.file_max_records
+    return [
+        PlannedFile(
+            lane, part, file_name(batch, lane, part, parts=-(-size // most)), min(most, size - part * most)
+        )
+        for lane, size in sorted(lane_sizes.items())
+        for part in range(-(-size // most))
+    ]
 
 
 def row_formatter(quantity: FileQuantity) -> Callable[[Execution], bytes]:

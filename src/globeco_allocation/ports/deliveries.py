@@ -1,51 +1,120 @@
 """The record of every delivery: what was written, sent and answered."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
-from globeco_allocation.domain.delivery import Delivery, Outcome, Reject, WrittenFile
+from globeco_allocation.domain.delivery import Delivery, DeliveryStop, Reject, Settlement, WrittenFile
+from globeco_allocation.domain.lease import Holder, Lease
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedDelivery:
+    """A delivery that may be worked on now, and the right to do it."""
+
+    delivery: Delivery
+    lease: Lease
 
 
 class Deliveries(Protocol):
     """Deliveries, one per transaction file. Every method may raise `StoreUnavailableError`.
 
-    A step that the delivery's status does not allow (`DeliveryStatus.follows`) raises `DeliveryStepError`, as
-    does one of a delivery that does not exist; nothing has changed then. `written` and `settled` may be asked
-    again with the same content.
+    They stand in one queue: batches in the order of their claims, within a batch by part; a resend queues
+    last. A step under a lease that has passed to another holder raises `LeaseLostError`, one that the
+    delivery's status does not allow (`DeliveryStatus.follows`) raises `DeliveryStepError`; nothing has
+    changed then. Every step may be asked again with the same content.
     """
 
-    async def claimed(self, batch_id: int, file_name: str) -> Delivery:
-        """Record that a file of this name is to be made; asking again finds the same delivery."""
+    async def written(self, batch_lease: Lease, delivery_id: int, file: WrittenFile) -> None:
+        """Record, under the lease of its batch, that the file stands whole: ``claimed -> written``."""
         ...
 
-    async def written(self, delivery_id: int, file: WrittenFile) -> None:
-        """Record that the file stands whole: ``claimed -> written``."""
+    async def not_written(self, batch_lease: Lease, delivery_id: int, error: str) -> None:
+        """Record, under the lease of its batch, why the file could not be written; it stays ``claimed``."""
         ...
 
-    async def hindered(self, delivery_id: int, error: str) -> None:
-        """Record why the next step could not be taken; the status stays ``claimed`` or ``written``."""
-        ...
+    async def take(self, holder: Holder) -> LeasedDelivery | None:
+        """Lease the first delivery in the queue that may be worked on now; None when there is none.
 
-    async def started(self, delivery_id: int) -> int:
-        """Record that a run of the CLI is about to begin: ``-> delivering``.
-
-        Returns:
-            The number of this attempt, from 1.
+        It is ``written`` or ``delivering``, due (``not_before``), and nobody works on it. Nothing that is
+        not ended stands before it in the queue and is of its lane or of another lane count, nor a batch whose
+        files are not all written. And either its attempt is under way or there is no `stop`.
         """
         ...
 
-    async def rejected(self, delivery_id: int, attempt: int, rejects: Sequence[Reject]) -> None:
-        """Record records that were not accepted; to be called as often as there are more of them."""
+    async def begun(self, lease: Lease, attempt: int) -> None:
+        """Record that an attempt's run is about to be started: ``written | delivering -> delivering``.
+
+        *attempt* is `Delivery.attempt`; asking again for the attempt under way changes nothing.
+
+        Raises:
+            DeliveryStepError: *attempt* is another one; or it is not under way, and there is a `stop`.
+        """
         ...
 
-    async def settled(self, delivery_id: int, outcome: Outcome) -> None:
-        """Record how an attempt ended: ``-> delivered | partial | failed``."""
+    async def identified(self, lease: Lease, attempt: int, uid: str) -> None:
+        """Record by what the run of the attempt under way can be found again."""
         ...
 
-    async def of_batch(self, batch_id: int) -> tuple[Delivery, ...]:
-        """Return the batch's deliveries by ascending id."""
+    async def hindered(self, lease: Lease, error: str, retry_in: timedelta) -> None:
+        """Record why the next step could not be taken, and give the lease back.
+
+        The delivery can be taken again no sooner than in *retry_in*.
+        """
+        ...
+
+    async def rejected(self, lease: Lease, attempt: int, rejects: Sequence[Reject], *, first: bool) -> None:
+        """Record records that were not accepted by the attempt under way.
+
+        To be called as often as there are more of them; the *first* call forgets what an earlier holder
+        recorded of this attempt.
+        """
+        ...
+
+    async def settled(self, lease: Lease, attempt: int, settlement: Settlement) -> None:
+        """Record how the attempt under way ended, and give the lease back.
+
+        With ``retry_in`` it stays ``delivering``, else it becomes what the outcome says. A collision stops
+        all delivery, see `stop`.
+        """
+        ...
+
+    async def resend(self, batch_id: int, requested_by: str) -> tuple[Delivery, ...]:
+        """Have the batch's ``failed`` and ``partial`` deliveries delivered again, last in the queue.
+
+        Returns:
+            They, now ``written``, with all their tries before them.
+
+        Raises:
+            DeliveryStepError: a delivery of the batch is not ended, or none may be sent again; the message
+                says which. Nothing has changed.
+        """
+        ...
+
+    async def stop(self) -> DeliveryStop | None:
+        """Return why nothing is delivered now, or None."""
+        ...
+
+    async def get(self, delivery_id: int) -> Delivery | None:
+        """Return a delivery, or None."""
+        ...
+
+    async def of_batches(self, batch_ids: Sequence[int]) -> tuple[Delivery, ...]:
+        """Return the deliveries of these batches by ascending id."""
         ...
 
     async def rejects(self, delivery_id: int, *, limit: int) -> tuple[Reject, ...]:
-        """Return the first *limit* records that the last attempt did not deliver."""
+        """Return the first *limit* records that the last attempt which recorded any did not deliver."""
+        ...
+
+    async def reject_of(self, delivery_id: int, source_id: str) -> Reject | None:
+        """Return what that attempt recorded of one record, or None."""
+        ...
+
+    def rejects_of_attempt(
+        self, delivery_id: int, attempt: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[Reject]]:
+        """Stream every record that an attempt did not deliver."""
         ...

@@ -1,38 +1,75 @@
 """The directory that we share with the accounting CLI."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.execution import Execution
 
 
+class DraftFile(Protocol):
+    """A transaction file that nobody sees yet.
+
+    Both methods raise `FileNotWrittenError`: the directory is away, read-only or full, or another file with
+    other bytes has the name; no part of the draft stands under its name.
+    """
+
+    async def append(self, executions: Sequence[Execution]) -> None:
+        """Write more executions, by ascending id."""
+        ...
+
+    async def publish(self) -> WrittenFile:
+        """Flush the file to disk, and only then give it its name.
+
+        A file of that name with the same bytes is left as it is, so that a step may be repeated; one with
+        other bytes is never replaced.
+        """
+        ...
+
+
 class TransactionFiles(Protocol):
     """Transaction files by bare name; a reader sees a whole file or none."""
 
     async def check(self) -> None:
-        """Make sure that a file can be written now.
+        """Make sure that a file can be written now, where all replicas see it.
 
         Raises:
-            FileNotWrittenError: the directory is away, read-only or full.
+            FileNotWrittenError: the directory is away, read-only or full, or not the one that is shared.
         """
         ...
 
-    async def write(
-        self,
-        name: str,
-        header: bytes,
-        executions: AsyncIterator[Execution],
-        row: Callable[[Execution], bytes],
-    ) -> WrittenFile:
-        """Write a file, flush it to disk, and only then give it its name.
-
-        A file of that name with the same bytes is left as it is, so that a step may be repeated; one with
-        other bytes is never replaced.
+    def draft(
+        self, name: str, header: bytes, row: Callable[[Execution], bytes]
+    ) -> AbstractAsyncContextManager[DraftFile]:
+        """Begin a file; what is not published is gone when the context ends.
 
         Raises:
-            FileNotWrittenError: the directory is away, read-only or full, or another file has the name;
-                no part of the file stands under *name*.
+            FileNotWrittenError: see `DraftFile`.
+        """
+        ...
+
+    async def stands(self, name: str, file: WrittenFile) -> bool:
+        """Tell whether the file stands under its name with the size it was written with.
+
+        Raises:
+            FileNotWrittenError: the directory cannot be read.
+        """
+        ...
+
+    def execution_ids(self, name: str) -> AsyncIterator[int]:
+        """Read the ids of the executions in a file, in its order, some at a time.
+
+        Raises:
+            FileNotWrittenError: the file is away, or cannot be read.
+        """
+        ...
+
+    async def checksum(self, name: str) -> str | None:
+        """Return the SHA-256 of a file's bytes in hex, or None when there is no such file.
+
+        Raises:
+            FileNotWrittenError: it cannot be read.
         """
         ...
 

@@ -1,0 +1,26 @@
+"""Keeping and giving back leases."""
+
+from typing import Protocol
+
+from globeco_allocation.domain.lease import Lease
+
+
+class Leases(Protocol):
+    """Leases on batches and deliveries, by the database's clock. They are taken together with their work."""
+
+    async def renew(self, lease: Lease) -> None:
+        """Let a lease run from now on for its holder's time.
+
+        Raises:
+            LeaseLostError: another holder has taken it over.
+            StoreUnavailableError: it may or may not be renewed.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give a lease back, so that anyone may go on at once; nothing happens when it is ours no longer.
+
+        Raises:
+            StoreUnavailableError: it runs out by itself.
+        """
+        ...
