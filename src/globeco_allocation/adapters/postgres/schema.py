@@ -7,7 +7,8 @@ _COMPLETE = """
        AND to_regclass('batch_history') IS NOT NULL
        AND to_regclass('batch_claim') IS NOT NULL
        AND to_regclass('delivery') IS NOT NULL
-       AND to_regclass('delivery_reject') IS NOT NULL AS complete
+       AND to_regclass('delivery_reject') IS NOT NULL
+       AND to_regclass('pending_execution') IS NOT NULL AS complete
 """
 
 
