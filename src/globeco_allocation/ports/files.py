@@ -36,6 +36,7 @@ class TransactionFiles(Protocol):
 
         Raises:
             FileNotWrittenError: the directory is away, read-only or full, or not the one that is shared.
+            StoreUnavailableError: which one is shared cannot be known now.
         """
         ...
 

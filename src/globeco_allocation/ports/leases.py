@@ -6,10 +6,16 @@ from globeco_allocation.domain.lease import Lease
 
 
 class Leases(Protocol):
-    """Leases on batches and deliveries, by the database's clock. They are taken together with their work."""
+    """Leases on batches and deliveries, by the database's clock. They are taken together with their work.
+
+    A lease is free when it was given back or has run out. Being free does not refuse its last holder's writes:
+    only a lease that was taken over does, so that a step may be asked again after it has ended the lease.
+    """
 
     async def renew(self, lease: Lease) -> None:
-        """Let a lease run from now on for its holder's time.
+        """Let a lease run from now on for its holder's time, also one that ran out and that nobody took over.
+
+        One that was given back stays free.
 
         Raises:
             LeaseLostError: another holder has taken it over.
