@@ -5,8 +5,9 @@ import signal
 import subprocess
 
 import pytest
-from tests.simulated.workplace import PATIENCE, PORTFOLIO, SECURITY, Run, Workplace, good, row
+from tests.simulated.workplace import PATIENCE, PORTFOLIO, SECURITY, Workplace, good, row
 
+from globeco_allocation.entrypoints.simulated.accounting_faults import Fault, WantedFault
 from globeco_allocation.entrypoints.simulated.accounting_ledger import Ledger
 
 
@@ -63,21 +64,70 @@ def test_killed_in_the_middle_of_a_row_it_leaves_that_row_new_and_says_nothing(p
     assert place.statuses() == {"AC1": "PROC", "AC2": "NEW", "AC3": "PROC"}
 
 
-def test_hanging_it_waits_at_the_first_row_until_it_is_killed(place: Workplace) -> None:
+def test_it_can_be_killed_in_the_middle_of_a_later_row(place: Workplace) -> None:
+    place.book(good("AC1"))
+    place.write(*(row(f"AC{number}") for number in range(1, 6)))
+
+    killed = place.process("--batch-size", "1", fault="killed_at:3")
+
+    assert (killed.code, killed.stdout) == (-signal.SIGKILL, "")
+    assert place.statuses() == {"AC1": "PROC", "AC2": "PROC", "AC3": "PROC", "AC4": "NEW"}
+    with Ledger(place.ledger) as ledger:
+        assert ledger.balance(PORTFOLIO, SECURITY) == 3 * 100
+
+
+def test_one_answer_can_be_lost_among_others(place: Workplace) -> None:
+    place.write(row("AC1"), row("AC2"), row("AC3"))
+
+    ran = place.process("--batch-size", "1", fault="eof:2")
+
+    ((source_id, message),) = place.messages()
+    assert (source_id, message.endswith(": EOF"), ran.count("Success Records")) == ("AC2", True, 2)
+    assert set(place.statuses().values()) == {"PROC"}
+
+
+def test_it_can_fail_a_number_of_times_and_then_behave(place: Workplace) -> None:
+    codes: list[int] = []
+    for _ in range(3):
+        place.write(row("AC1"))
+        codes.append(place.process(fault="exit_1:2").code)
+
+    assert codes == [1, 1, 0]
+    assert place.statuses() == {"AC1": "PROC"}
+
+
+def test_it_can_delete_its_input_although_told_to_keep_it(place: Workplace) -> None:
+    place.write(row("AC1"), row("AC2"))
+
+    ran = place.process("--skip-sort", "--batch-size", "1", fault="delete-input")
+
+    assert (ran.code, ran.count("Success Records"), place.input.exists()) == (0, 2, False)
+
+
+@pytest.mark.parametrize(
+    ("fault", "ends_on_sigterm"), [("hang", True), ("hang-ignoring-term", False)], ids=["obeys", "ignores"]
+)
+def test_hanging_it_waits_at_the_first_row_until_it_is_ended(
+    place: Workplace, fault: str, ends_on_sigterm: bool
+) -> None:
     place.write(row("AC1"))
 
-    with place.start("process", "--file", "transactions.csv", "--output-dir", "out", fault="hang") as process:
+    with place.start("process", "--file", "transactions.csv", "--output-dir", "out", fault=fault) as process:
         try:
             assert process.stderr is not None
             process.stderr.readline()  # it has started
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(0.3)
             process.terminate()
+            if not ends_on_sigterm:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.3)
+                process.kill()
             stdout, _ = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
 
-    assert (process.returncode, stdout) == (-signal.SIGTERM, b"")
+    assert (process.returncode, stdout) == (-signal.SIGTERM if ends_on_sigterm else -signal.SIGKILL, b"")
     assert (place.statuses(), place.input.exists(), place.errors.exists()) == ({}, True, False)
 
 
@@ -93,45 +143,47 @@ def test_the_fault_can_be_read_from_a_file_that_changes_between_runs(place: Work
     assert place.statuses() == {"AC1": "PROC"}
 
 
-def test_a_fault_nobody_knows_is_not_taken_for_none(place: Workplace) -> None:
+@pytest.mark.parametrize(
+    "fault", ["sever-down", "hang:2", "killed:", "killed:0", "killed:x", "exit-1:-1", "slow"]
+)
+def test_a_fault_nobody_knows_is_not_taken_for_none(fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        WantedFault.parse(fault)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", WantedFault(Fault.NONE)),
+        (" server-down\n", WantedFault(Fault.SERVER_DOWN)),
+        ("server_down", WantedFault(Fault.SERVER_DOWN)),
+        ("killed", WantedFault(Fault.KILLED)),
+        ("killed-at:7", WantedFault(Fault.KILLED, 7)),
+        ("exit-1", WantedFault(Fault.EXIT_1)),
+    ],
+)
+def test_a_fault_is_a_name_and_for_some_a_number(text: str, fault: WantedFault) -> None:
+    assert WantedFault.parse(text) == fault
+
+
+def test_a_wrong_setting_of_its_own_ends_the_run(place: Workplace) -> None:
     place.write(row("AC1"))
 
     assert place.process(fault="sever-down").code == 2
     assert place.statuses() == {}
 
 
-def test_each_new_row_takes_the_time_that_was_set_and_a_known_one_none(place: Workplace) -> None:
+@pytest.mark.parametrize(
+    ("fault", "setting"), [("", "50"), ("slow:50", "0")], ids=["by setting", "by fault, which may change"]
+)
+def test_each_new_row_takes_the_time_that_was_set_and_a_known_one_none(
+    place: Workplace, fault: str, setting: str
+) -> None:
     place.book(*(good(f"AC{number}") for number in range(1, 500)))
     place.write(*(row(f"AC{number}") for number in range(1, 502)))
 
-    ran = place.process("--batch-size", "1", environment={"SIMULATED_ACCOUNTING_MS_PER_ROW": "50"})
+    environment = {"SIMULATED_ACCOUNTING_MS_PER_ROW": setting}
+    ran = place.process("--batch-size", "1", fault=fault, environment=environment)
 
     ((number, unit),) = re.findall(r"Processing Duration: ([0-9.]+)(ms|s)", ran.stdout)
     assert 2 * 0.050 <= float(number) / (1000 if unit == "ms" else 1) < 500 * 0.050
-
-
-def test_two_runs_at_once_book_each_row_once(place: Workplace) -> None:
-    place.write(*(row(f"AC{number}") for number in range(1, 101)))
-    arguments = (
-        "process",
-        "--file",
-        "transactions.csv",
-        "--output-dir",
-        "out",
-        "--skip-sort",
-        "--batch-size=1",
-    )
-    more = {"SIMULATED_ACCOUNTING_MS_PER_ROW": "1"}
-
-    with place.start(*arguments, more=more) as one, place.start(*arguments, more=more) as other:
-        try:
-            booked = [process.communicate(timeout=PATIENCE)[0].decode() for process in (one, other)]
-        finally:
-            one.kill()
-            other.kill()
-
-    with Ledger(place.ledger) as ledger:
-        runs = [entry.run for entry in ledger.entries()]
-        assert ledger.balance(PORTFOLIO, SECURITY) == 100 * 100
-    assert sum(Run(0, text, "").count("Success Records") for text in booked) == len(runs) == 100
-    assert 1 <= len(set(runs)) <= 2

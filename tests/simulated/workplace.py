@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from globeco_allocation.entrypoints.simulated.accounting_books import Books, read_books
 from globeco_allocation.entrypoints.simulated.accounting_files import Row
 from globeco_allocation.entrypoints.simulated.accounting_ledger import Ledger
 
 PORTFOLIO, SECURITY = "683b6b9620f302c879a5fef4", "68336002fe95851f0a2aeda9"
+OTHER_PORTFOLIO = "683b6b9620f302c879a5fef5"
 HEADER = "portfolio_id,security_id,source_id,transaction_type,quantity,price,transaction_date\n"
 PATIENCE = 30.0
 
@@ -74,7 +76,7 @@ class Workplace:
     def book(self, *rows: Row) -> None:
         with Ledger(self.ledger) as ledger:
             for row in rows:
-                ledger.book(row)
+                ledger.settle(ledger.store(row))
 
     def stored(self) -> dict[str, tuple[str, str]]:
         """Return status and quantity by source id."""
@@ -84,14 +86,21 @@ class Workplace:
     def statuses(self) -> dict[str, str]:
         return {source_id: status for source_id, (status, _) in self.stored().items()}
 
+    def books(self) -> Books:
+        return read_books(self.ledger)
+
     def messages(self) -> list[tuple[str, str]]:
         with self.errors.open(encoding="utf-8", newline="") as file:
             return [(row["source_id"], row["error_message"]) for row in csv.DictReader(file)]
 
 
-def row(source_id: str, *, quantity: str = "100.00000000", price: str = "50.12500000") -> str:
-    return ",".join(good(source_id, quantity=quantity, price=price))
+def row(
+    source_id: str, *, quantity: str = "100.00000000", price: str = "50.12500000", portfolio: str = PORTFOLIO
+) -> str:
+    return ",".join(good(source_id, quantity=quantity, price=price, portfolio=portfolio))
 
 
-def good(source_id: str, *, quantity: str = "100.00000000", price: str = "50.12500000") -> Row:
-    return Row(PORTFOLIO, SECURITY, source_id, "BUY", quantity, price, "20260302")
+def good(
+    source_id: str, *, quantity: str = "100.00000000", price: str = "50.12500000", portfolio: str = PORTFOLIO
+) -> Row:
+    return Row(portfolio, SECURITY, source_id, "BUY", quantity, price, "20260302")

@@ -9,7 +9,8 @@ the standard library only.
 Environment:
     SIMULATED_ACCOUNTING_LEDGER: the ledger file; if unset, ``accounting-ledger.sqlite3`` in the output
         directory.
-    SIMULATED_ACCOUNTING_FAULT: what to do wrong, see ``Fault``; ``@FILE`` reads the name from a file.
+    SIMULATED_ACCOUNTING_FAULT: what to do wrong, see ``Fault``; ``@FILE`` reads it from a file, anew by each
+        run.
     SIMULATED_ACCOUNTING_MS_PER_ROW: milliseconds that each new row takes, 0 if unset (the real one: 6 to 9).
     GLOBECO_PA_SERVER_HOST, GLOBECO_PA_SERVER_PORT: what messages call the server, 0.0.0.0 and 8087 if unset.
 """
@@ -29,6 +30,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
+from globeco_allocation.entrypoints.simulated.accounting_faults import Fault, WantedFault
 from globeco_allocation.entrypoints.simulated.accounting_files import (
     Failure,
     HeaderError,
@@ -36,7 +38,7 @@ from globeco_allocation.entrypoints.simulated.accounting_files import (
     write_errors,
 )
 from globeco_allocation.entrypoints.simulated.accounting_ledger import Ledger
-from globeco_allocation.entrypoints.simulated.accounting_server import AccountingServer, Fault
+from globeco_allocation.entrypoints.simulated.accounting_server import AccountingServer
 
 LEDGER_NAME = "accounting-ledger.sqlite3"
 
@@ -82,28 +84,33 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """
     options = _options(arguments)
     try:
-        fault = Fault.wanted(environment)
-        seconds_per_row = float(environment.get("SIMULATED_ACCOUNTING_MS_PER_ROW") or 0) / 1000
+        fault = WantedFault.of(environment)
+        ms_per_row = float(environment.get("SIMULATED_ACCOUNTING_MS_PER_ROW") or 0)
     except ValueError as error:
         print(f"SIMULATED_ACCOUNTING_...: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    if fault.kind is Fault.SLOW and fault.number:
+        ms_per_row = fault.number
+    if fault.kind is Fault.HANG_IGNORING_TERM:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _log("info", "Starting transaction file processing", file=options.file, output_dir=options.output_dir)
-    if fault is Fault.GARBAGE:
+    if fault.kind is Fault.GARBAGE:
         _write("\x00\x1b[2J{]} Success Records: many\nTotal Records: ?\n")
         return 0
+    path = Path(environment.get("SIMULATED_ACCOUNTING_LEDGER") or f"{options.output_dir}/{LEDGER_NAME}")
     try:
-        _check(options, fault)
-        ledger = environment.get("SIMULATED_ACCOUNTING_LEDGER") or f"{options.output_dir}/{LEDGER_NAME}"
-        with Ledger(Path(ledger), run=f"{os.getpid()}-{time.time_ns()}") as opened:
+        _check(options)
+        _fail_on_request(fault, path)
+        with Ledger(path, run=f"{os.getpid()}-{time.time_ns()}") as ledger:
             host = environment.get("GLOBECO_PA_SERVER_HOST") or "0.0.0.0"  # noqa: S104 - a name in messages
             server = AccountingServer(
-                opened,
+                ledger,
                 address=f"{host}:{environment.get('GLOBECO_PA_SERVER_PORT') or '8087'}",
                 fault=fault,
-                seconds_per_row=seconds_per_row,
+                seconds_per_row=ms_per_row / 1000,
                 timeout=options.timeout,
             )
-            result = _process(options, server)
+            result = _process(options, ledger, server, deleting=fault.kind is Fault.DELETE_INPUT)
     except (_ProcessingError, sqlite3.OperationalError) as error:
         _report_failure(str(error))
         return 1
@@ -151,10 +158,21 @@ def _go_duration(text: str) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in _GO_DURATION_PART.findall(text))
 
 
-def _check(options: _Options, fault: Fault) -> None:
-    path = Path(options.file)
-    if fault is Fault.EXIT_1:
+def _fail_on_request(fault: WantedFault, ledger: Path) -> None:
+    if fault.kind is not Fault.EXIT_1:
+        return
+    if fault.number is None:
         raise _ProcessingError("failed on request")
+    # One byte for each run: appending gives runs at the same time different places.
+    with ledger.with_name(f"{ledger.name}.exits").open("ab") as count:
+        count.write(b".")
+        count.flush()
+        if count.tell() <= fault.number:
+            raise _ProcessingError(f"failed on request, {count.tell()} of {fault.number} times")
+
+
+def _check(options: _Options) -> None:
+    path = Path(options.file)
     if not path.is_file():
         raise _ProcessingError(f"file validation failed: file does not exist: {options.file}")
     if path.suffix != ".csv":
@@ -166,8 +184,10 @@ def _check(options: _Options, fault: Fault) -> None:
         raise _ProcessingError(f"failed to create output directory: {error}") from error
 
 
-def _process(options: _Options, server: AccountingServer) -> _Result:
+def _process(options: _Options, ledger: Ledger, server: AccountingServer, *, deleting: bool) -> _Result:
     """Read, send batch by batch, write the error file; delete the input unless told otherwise.
+
+    With *deleting*, the input is deleted before anything is sent.
 
     Raises:
         _ProcessingError: the header is unreadable. The input is deleted even then.
@@ -175,6 +195,9 @@ def _process(options: _Options, server: AccountingServer) -> _Result:
     started = time.perf_counter()
     try:
         rows, failures = read_transactions(Path(options.file))
+        ledger.begin(Path(options.file).name, {row.portfolio_id for row in rows})
+        if deleting:
+            Path(options.file).unlink()
         result = _Result(total=len(rows) + len(failures), errors=len(failures))
         for start in range(0, len(rows), options.batch_size):
             batch = rows[start : start + options.batch_size]

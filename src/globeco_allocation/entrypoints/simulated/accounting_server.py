@@ -9,67 +9,23 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+from globeco_allocation.entrypoints.simulated.accounting_faults import Fault, WantedFault
 from globeco_allocation.entrypoints.simulated.accounting_files import Row, shortest
 from globeco_allocation.entrypoints.simulated.accounting_ledger import (
     AmountOverflowError,
     DuplicateSourceIdError,
+    Entry,
     Ledger,
 )
 
 LARGEST_BATCH = 1000
 
 _DATABASE_AWAY = 'pq: database "pa" is not currently accepting connections'
-
-
-class Fault(StrEnum):
-    """What a run does wrong, on request."""
-
-    NONE = ""
-    SERVER_DOWN = "server-down"
-    """Nothing listens: every batch is refused a connection."""
-    SERVER_500 = "server-500"
-    """Every batch is answered 500; nothing is stored."""
-    SERVER_HANGS = "server-hangs"
-    """No batch is answered within ``--timeout``; nothing is stored."""
-    DATABASE_DOWN = "accounting-database-down"
-    """Every row fails, for the server cannot reach its database; nothing is stored."""
-    EOF = "eof"
-    """Every row is booked, and every batch reported as cut off."""
-    REFUSE_ALL = "refuse-all"
-    """The server refuses every row for good; nothing is stored."""
-    UNREADABLE_ANSWER = "unreadable-answer"
-    """201 without JSON: rows are counted neither as success nor as error; nothing is stored."""
-    HANG = "hang"
-    """Sleeps for ever at the first row, before it is stored."""
-    KILLED = "killed"
-    """Stores the first new row as NEW and dies by SIGKILL: no output, no error file."""
-    EXIT_1 = "exit-1"
-    """Fails before anything is read."""
-    GARBAGE = "garbage"
-    """Prints nonsense, does nothing, and exits with 0."""
-
-    @classmethod
-    def wanted(cls, environment: Mapping[str, str]) -> Self:
-        """Read ``SIMULATED_ACCOUNTING_FAULT``: a name, or ``@`` and a file that holds one.
-
-        The file is read anew by each run, so that a test may change the fault of a service that runs
-        already; absent or empty, it means none.
-
-        Raises:
-            ValueError: there is no such fault.
-        """
-        text = environment.get("SIMULATED_ACCOUNTING_FAULT", "")
-        if text.startswith("@"):
-            path = Path(text[1:])
-            text = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-        return cls(text)
 
 
 class Answer(NamedTuple):
@@ -91,7 +47,7 @@ class AccountingServer:
     """Books batches in a ledger, row by row, each at its own risk."""
 
     def __init__(
-        self, ledger: Ledger, *, address: str, fault: Fault, seconds_per_row: float, timeout: float
+        self, ledger: Ledger, *, address: str, fault: WantedFault, seconds_per_row: float, timeout: float
     ) -> None:
         """Serve *ledger*.
 
@@ -107,11 +63,14 @@ class AccountingServer:
         self._fault = fault
         self._seconds_per_row = seconds_per_row
         self._timeout = timeout
+        self._sent = 0
+        self._stored = 0
 
     def post(self, rows: Sequence[Row]) -> Answer:
         """Take one batch, and tell of it as the CLI would."""
-        match self._fault:
-            case Fault.HANG:
+        self._sent += len(rows)
+        match self._fault.kind:
+            case Fault.HANG | Fault.HANG_IGNORING_TERM:
                 while True:
                     signal.pause()
             case Fault.SERVER_DOWN:
@@ -153,7 +112,7 @@ class AccountingServer:
                 failed.append({"transaction": _transaction(row), "errors": [refused.error]})
             else:
                 successful.append(_booked(number, row))
-        if self._fault is Fault.EOF:
+        if self._loses_answer(len(rows)):
             return self._broken("EOF")
         if not failed:
             return Answer(accepted=len(rows))
@@ -173,31 +132,44 @@ class AccountingServer:
             _RefusedError: it was not booked.
         """
         _check(row, index)
-        if self._fault is Fault.REFUSE_ALL:
+        if self._fault.kind is Fault.REFUSE_ALL:
             raise _RefusedError("transaction", "transaction validation failed: [refused on request]", index)
+        entry = self._store(row, index)
+        self._stored += 1
+        if self._fault.kind is Fault.KILLED and self._stored == (self._fault.number or 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            reason = self._ledger.settle(entry, self._seconds_per_row)
+        except sqlite3.OperationalError as error:
+            reason = f"failed to update balance: {error}"
+        if reason:
+            raise _RefusedError("processing", f"Failed to persist balance changes: {reason}", index)
+        return entry.id
+
+    def _store(self, row: Row, index: str) -> Entry:
+        """Store one row as NEW.
+
+        Raises:
+            _RefusedError: it was not stored.
+        """
         in_create = "repository error in create for transaction: "
-        if self._fault is Fault.DATABASE_DOWN:
+        if self._fault.kind is Fault.DATABASE_DOWN:
             raise _RefusedError("repository", in_create + _DATABASE_AWAY, index)
         try:
             if self._ledger.knows(row.source_id):
                 raise _RefusedError("sourceId", "source ID must be unique", row.source_id)
-            if self._fault is Fault.KILLED:
-                self._ledger.store_unfinished(row)
-                os.kill(os.getpid(), signal.SIGKILL)
-            if self._seconds_per_row:
-                time.sleep(self._seconds_per_row)  # outside the transaction: runs side by side stay so
-            number, overflowing = self._ledger.book(row)
+            return self._ledger.store(row)
         except AmountOverflowError as error:
             raise _RefusedError("repository", in_create + "pq: numeric field overflow", index) from error
         except DuplicateSourceIdError as error:  # another run was faster
             raise _RefusedError("repository", "duplicate key violation", index) from error
         except sqlite3.OperationalError as error:
             raise _RefusedError("repository", f"{in_create}{error}", index) from error
-        if overflowing:
-            reason = "repository error in update for balance: pq: numeric field overflow"
-            message = f"Failed to persist balance changes: failed to update {overflowing} balance: {reason}"
-            raise _RefusedError("processing", message, index)
-        return number
+
+    def _loses_answer(self, rows: int) -> bool:
+        """Say whether the answer about the last *rows* that were sent never arrives."""
+        kind, number = self._fault
+        return kind is Fault.EOF and (number is None or self._sent - rows < number <= self._sent)
 
 
 def _check(row: Row, index: str) -> None:
