@@ -8,8 +8,8 @@ from globeco_allocation.domain.lease import Lease
 class Leases(Protocol):
     """Leases on batches and deliveries, by the database's clock. They are taken together with their work.
 
-    A lease is free when it was given back or has run out. Being free does not refuse its last holder's writes:
-    only a lease that was taken over does, so that a step may be asked again after it has ended the lease.
+    A lease is free when it was given back or has run out. Its last holder may write all the same until
+    another one has taken it over, so that a step which gives the lease back may be asked again.
     """
 
     async def renew(self, lease: Lease) -> None:

@@ -40,7 +40,7 @@ class DirectoryIdentity(Protocol):
             replica: Its name, for people.
 
         Returns:
-            The shared directory: with *identity*, confirmed now, or another one, of which nothing has changed.
+            The shared directory: with *identity* and confirmed now, or another one, which stays as it is.
 
         Raises:
             StoreUnavailableError: it cannot be known now.
