@@ -43,6 +43,13 @@ def wait_until_begun(place: Workplace, runs: int) -> None:
         time.sleep(0.01)
 
 
+def failures(place: Workplace, name: str) -> set[str]:
+    """Return which fields the error file of *name* complains of."""
+    place.errors = place.path / "out" / f"{name}.errors.csv"
+    answers = [json.loads(message.removeprefix("HTTP 207: ")) for _, message in place.messages()]
+    return {answer["failed"][0]["errors"][0]["field"] for answer in answers}
+
+
 def run_side_by_side(place: Workplace, *names: str) -> list[Run]:
     """Start the second run once the first has begun, and wait for both."""
     one, other = names
@@ -63,24 +70,9 @@ def test_two_runs_at_once_over_one_portfolio_lose_changes_and_leave_rows_in_erro
     assert len(statuses) == 2 * ROWS
     assert sum(each.count("Success Records") for each in ran) == statuses.count(Status.PROC)
     assert sum(each.count("Error Records") for each in ran) == statuses.count(Status.ERROR) > 0
-    assert [balance.lost_a_change for balance in books.balances] == [True, True]  # cash and holding
-    assert all(abs(balance.amount) < abs(balance.booked) for balance in books.balances)
+    assert [abs(balance.amount) < abs(balance.written) for balance in books.balances] == [True, True]
     assert books.overlaps == [Overlap(PORTFOLIO, 1, 2)]
-
-
-def test_the_error_file_says_that_such_a_row_is_stored_and_not_booked(place: Workplace) -> None:
-    write(place, "one.csv", (row(f"AC{number}") for number in range(ROWS)))
-    write(place, "other.csv", (row(f"AC{number}") for number in range(ROWS, 2 * ROWS)))
-
-    run_side_by_side(place, "one.csv", "other.csv")
-
-    place.input = place.path / "other.csv"
-    place.errors = place.path / "out" / "other.csv.errors.csv"
-    failures = [json.loads(message.removeprefix("HTTP 207: ")) for _, message in place.messages()]
-    fields = {failure["failed"][0]["errors"][0]["field"] for failure in failures}
-    words = {failure["failed"][0]["errors"][0]["message"] for failure in failures}
-    assert fields == {"processing"}
-    assert all(each.startswith("Failed to persist balance changes: failed to ") for each in words)
+    assert failures(place, "one.csv") | failures(place, "other.csv") == {"processing"}
 
 
 def test_runs_at_once_over_different_portfolios_are_right(place: Workplace) -> None:
