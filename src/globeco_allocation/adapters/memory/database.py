@@ -1,4 +1,4 @@
-"""What the in-memory twins share: executions, batch windows and the lock between their writers.
+"""What the in-memory twins share: executions, batch windows and the lock between their writers, the queue.
 
 Creators and senders meet here as they do in PostgreSQL (design, "Windows"). A creator's transaction can be
 taken apart: `begin_keep` takes the shared lock, stamps and inserts, `commit` shows the rows to everyone,
@@ -10,15 +10,20 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
+from globeco_allocation.adapters.memory.lease_table import LeaseTable
+from globeco_allocation.adapters.memory.rows import BatchRow, DeliveryRow
 from globeco_allocation.domain.batch import Batch, ClaimTerms
+from globeco_allocation.domain.delivery import DeliveryStop, Resolution
 from globeco_allocation.domain.errors import StoreUnavailableError, WindowTakenError
 from globeco_allocation.domain.execution import AllocatedExecution, Execution, ExecutionFields
-from globeco_allocation.domain.window import FIRST_START, Window, next_start, ready_stamp
+from globeco_allocation.domain.window import BEFORE_FIRST_START, FIRST_START, Window, next_start, ready_stamp
 from globeco_allocation.ports.clock import Clock
 from globeco_allocation.ports.executions import Kept
+from globeco_allocation.ports.output_directory import SharedDirectory
 
 _REPORTED = tuple(field.name for field in fields(ExecutionFields))
 _FIRST_BATCH_ID = 1
+_FIRST_WINDOW = Window(BEFORE_FIRST_START, FIRST_START)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,21 +40,38 @@ class Keeping:
 
 
 class MemoryDatabase:
-    """The state behind the twins of executions and batches; it begins as a migrated database does.
+    """The state behind the twins; it begins as a migrated database does.
+
+    Any number of twins of one port may share it, as replicas do. Each of their methods looks and changes
+    without a pause in between, as a transaction does.
 
     Attributes:
         clock: The database's clock.
         available: Set it to False to let every use raise `StoreUnavailableError`.
+        batches: Claimed batches by id.
+        deliveries: Deliveries by id.
+        leases: Who works on them.
+        stop: Why nothing is delivered now.
+        ended_stops: Stops that operators ended, and their words.
+        resolutions: What operators settled by hand, oldest first.
+        output_directory: Which one the replicas share.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.available = True
+        self.batches: dict[int, BatchRow] = {}
+        self.deliveries: dict[int, DeliveryRow] = {}
+        self.leases = LeaseTable(clock)
+        self.stop: DeliveryStop | None = None
+        self.ended_stops: list[tuple[DeliveryStop, Resolution]] = []
+        self.resolutions: list[Resolution] = []
+        self.output_directory: SharedDirectory | None = None
+        self._last_place = 0
         self._executions: dict[int, Execution] = {}
         self._ids: dict[int, int] = {}
         self._last_execution_id = 0
         self._last_batch_id = _FIRST_BATCH_ID
-        self._batches: dict[int, Batch] = {}
         self._last_start = FIRST_START
         self._under_way: list[Keeping] = []
 
@@ -131,13 +153,21 @@ class MemoryDatabase:
         self._last_batch_id += 1
         self._last_start = start
         batch = Batch(self._last_batch_id, Window(last_start, start), terms)
-        self._batches[batch.id] = batch
+        self.batches[batch.id] = BatchRow(batch, self.next_place())
         return batch
 
-    def batch(self, batch_id: int) -> Batch | None:
-        """Return a claimed batch by its id."""
+    def next_place(self) -> int:
+        """Draw a place at the end of the queue."""
+        self._last_place += 1
+        return self._last_place
+
+    def window_holding(self, ready: datetime) -> int | None:
+        """Return the id of the batch whose window holds a ready stamp; the first row's is not ours."""
         self.answer()
-        return self._batches.get(batch_id)
+        if ready in _FIRST_WINDOW:
+            return _FIRST_BATCH_ID
+        found = (key for key, row in self.batches.items() if ready in row.batch.window)
+        return next(found, None)
 
     def in_window(self, window: Window) -> list[Execution]:
         """Return the committed executions of a window by ascending id."""
