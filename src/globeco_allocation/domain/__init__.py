@@ -8,16 +8,28 @@ Values and rules are here; what the service does with them over its ports is in
 '2025-06-02'
 """
 
-from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, PrintedCounts
-from globeco_allocation.domain.batch import FILE_FORMAT_VERSION, Batch, ClaimTerms, FileQuantity
+from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, PrintedCounts, RunOrder
+from globeco_allocation.domain.batch import (
+    FILE_FORMAT_VERSION,
+    FILE_MAX_RECORDS,
+    Batch,
+    ClaimTerms,
+    FileQuantity,
+)
 from globeco_allocation.domain.delivery import (
     Delivery,
     DeliveryStatus,
+    DeliveryStop,
+    Knowledge,
     Outcome,
+    PlannedFile,
     RecordVerdict,
     Reject,
+    Resolution,
+    Settlement,
     WrittenFile,
 )
+from globeco_allocation.domain.earlier import EarlierAttempts
 from globeco_allocation.domain.errors import (
     AllocationError,
     CliNotStartedError,
@@ -25,7 +37,9 @@ from globeco_allocation.domain.errors import (
     Fault,
     FileNotWrittenError,
     InvalidExecutionError,
+    LeaseLostError,
     LookupFailedError,
+    RunNotFollowedError,
     StoreUnavailableError,
     WindowTakenError,
 )
@@ -39,11 +53,14 @@ from globeco_allocation.domain.execution import (
     differing_fields,
 )
 from globeco_allocation.domain.instant import parse_instant, to_instant
+from globeco_allocation.domain.judge import Judge, Judgement, Next
+from globeco_allocation.domain.lane import MOST_LANES, lane_of
+from globeco_allocation.domain.lease import LEASE_TIME, Holder, Lease, Leased
 from globeco_allocation.domain.money import fixed, plain, to_money
+from globeco_allocation.domain.retry import RetryTerms
 from globeco_allocation.domain.source_id import execution_id_of, source_id
 from globeco_allocation.domain.trade_date import trade_date
-from globeco_allocation.domain.transaction_file import HEADER, file_name, row_formatter
-from globeco_allocation.domain.verdict import Judge
+from globeco_allocation.domain.transaction_file import HEADER, file_name, plan_files, row_formatter
 from globeco_allocation.domain.window import (
     BEFORE_FIRST_START,
     FIRST_START,
@@ -56,8 +73,11 @@ from globeco_allocation.domain.window import (
 __all__ = [
     "BEFORE_FIRST_START",
     "FILE_FORMAT_VERSION",
+    "FILE_MAX_RECORDS",
     "FIRST_START",
     "HEADER",
+    "LEASE_TIME",
+    "MOST_LANES",
     "TICK",
     "AccountingRun",
     "AllocatedExecution",
@@ -68,20 +88,35 @@ __all__ = [
     "Delivery",
     "DeliveryStatus",
     "DeliveryStepError",
+    "DeliveryStop",
+    "EarlierAttempts",
     "ErrorRow",
     "Execution",
     "ExecutionFields",
     "Fault",
     "FileNotWrittenError",
     "FileQuantity",
+    "Holder",
     "InvalidExecutionError",
     "Judge",
+    "Judgement",
+    "Knowledge",
+    "Lease",
+    "LeaseLostError",
+    "Leased",
     "LookupFailedError",
     "NewExecution",
+    "Next",
     "Outcome",
+    "PlannedFile",
     "PrintedCounts",
     "RecordVerdict",
     "Reject",
+    "Resolution",
+    "RetryTerms",
+    "RunNotFollowedError",
+    "RunOrder",
+    "Settlement",
     "StoreUnavailableError",
     "TradeType",
     "Window",
@@ -92,9 +127,11 @@ __all__ = [
     "execution_id_of",
     "file_name",
     "fixed",
+    "lane_of",
     "next_start",
     "parse_instant",
     "plain",
+    "plan_files",
     "ready_stamp",
     "row_formatter",
     "source_id",

@@ -8,8 +8,8 @@ from enum import StrEnum
 class DeliveryStatus(StrEnum):
     """How far a delivery is (design, "Delivery").
 
-    ``claimed -> written -> delivering -> delivered | partial | failed``; an operator makes one ``resolved``. One
-    that waits for another attempt is ``delivering``: it holds its lane.
+    ``claimed -> written -> delivering -> delivered | partial | failed``; an operator makes one ``resolved``.
+    One that waits for another attempt is ``delivering``: it holds its lane.
     """
 
     CLAIMED = "claimed"

@@ -57,7 +57,7 @@ class Batches(Protocol):
         ...
 
     def portfolio_sizes(self, batch: Batch) -> AbstractAsyncContextManager[AsyncIterator[tuple[str, int]]]:
-        """Stream each portfolio id in the batch's window, empty where it is null, and its executions' number."""
+        """Stream each portfolio id in the window, empty where it is null, and its number of executions."""
         ...
 
     def executions(self, batch: Batch) -> AbstractAsyncContextManager[AsyncIterator[Execution]]:

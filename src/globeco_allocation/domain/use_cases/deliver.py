@@ -1,29 +1,40 @@
-"""Deliver a file: run the accounting CLI on it and judge what it leaves behind, record by record."""
+"""Deliver a file: have it loaded by the accounting CLI, and judge what became of each record."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from datetime import timedelta
 
-from globeco_allocation.domain.accounting_run import ErrorRow
-from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, Outcome, Reject
-from globeco_allocation.domain.errors import CliNotStartedError
-from globeco_allocation.domain.verdict import Judge
-from globeco_allocation.ports.accounting import AccountingCli, AccountingTurn
-from globeco_allocation.ports.deliveries import Deliveries
+from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, RunOrder
+from globeco_allocation.domain.delivery import (
+    Delivery,
+    DeliveryStatus,
+    Outcome,
+    Reject,
+    Settlement,
+)
+from globeco_allocation.domain.earlier import EarlierAttempts
+from globeco_allocation.domain.errors import CliNotStartedError, FileNotWrittenError, RunNotFollowedError
+from globeco_allocation.domain.judge import Judge, Judgement, Next
+from globeco_allocation.domain.lease import Lease
+from globeco_allocation.domain.retry import RetryTerms
+from globeco_allocation.domain.use_cases.prepare import PrepareBatch
+from globeco_allocation.ports.accounting import AccountingCli
+from globeco_allocation.ports.deliveries import Deliveries, LeasedDelivery
 from globeco_allocation.ports.files import TransactionFiles
 
-_TOO_LATE = "the accounting CLI was not started: the service was about to end when the file's turn came"
-_REJECTS_AT_ONCE = 500
+_REJECTS_AT_ONCE = 2000
 _LONG_ANSWER = 64 * 1024
+_ASK_AGAIN_IN = timedelta(seconds=5)
 
 
 class DeliverFile:
-    """Delivers written transaction files.
+    """Makes one attempt after the other to deliver a written file, each recorded before the next.
 
     Args:
         deliveries: Where each step is recorded.
         accounting: The accounting CLI.
         files: Where the files are.
+        prepare: Makes a file anew that is gone.
+        retry: How often a file is tried.
         remove_delivered: Whether a file is removed once every record of it is booked.
     """
 
@@ -32,73 +43,154 @@ class DeliverFile:
         deliveries: Deliveries,
         accounting: AccountingCli,
         files: TransactionFiles,
+        prepare: PrepareBatch,
+        retry: RetryTerms | None = None,
         *,
         remove_delivered: bool = False,
     ) -> None:
         self._deliveries = deliveries
         self._accounting = accounting
         self._files = files
+        self._prepare = prepare
+        self._retry = retry or RetryTerms()
         self._remove_delivered = remove_delivered
 
-    async def __call__(self, delivery: Delivery, may_begin: Callable[[], bool] = lambda: True) -> Outcome:
-        """Make one attempt to deliver a written file when its turn has come, and record its outcome.
+    async def __call__(self, work: LeasedDelivery) -> Settlement | None:
+        """Carry the delivery's attempt to its end: the one under way, or the next one.
 
-        Until then the delivery stays ``written``. Cancelling it after the start leaves the CLI running and
-        the delivery ``delivering``.
+        May be repeated, by anyone who holds the lease: the run of an attempt is found again, however its
+        earlier followers ended. Cancelling it leaves a run that was started alone.
 
-        Args:
-            delivery: A written one.
-            may_begin: Asked once the turn has come; a run must not begin that nobody would wait for.
+        Returns:
+            How the attempt ended; None when it cannot be carried on now, for the reason that then stands at
+            the delivery, and is due again a little later.
 
         Raises:
-            ValueError: the delivery has no file yet.
-            CliNotStartedError: the turn cannot be had, or came too late; the delivery stays ``written``, with
-                the reason.
-            StoreUnavailableError: the database went away.
+            LeaseLostError: another holder goes on.
+            StoreUnavailableError: the database went away; the last recorded step stands.
         """
-        if delivery.file is None:
-            raise ValueError(f"delivery {delivery.id} has no file yet: write it first")
-        async with AsyncExitStack() as stack:
-            try:
-                turn = await self._take_turn(stack, may_begin)
-            except CliNotStartedError as error:
-                await self._deliveries.hindered(delivery.id, str(error))
-                raise
-            outcome = await self._attempt(turn, delivery, delivery.file.record_count)
-        if self._remove_delivered and outcome.status is DeliveryStatus.DELIVERED:
-            await self._files.remove(delivery.file_name)
-        return outcome
-
-    async def _take_turn(self, stack: AsyncExitStack, may_begin: Callable[[], bool]) -> AccountingTurn:
-        turn = await stack.enter_async_context(self._accounting.turn())
-        if not may_begin():
-            raise CliNotStartedError(_TOO_LATE)
-        return turn
-
-    async def _attempt(self, turn: AccountingTurn, delivery: Delivery, record_count: int) -> Outcome:
-        attempt = await self._deliveries.started(delivery.id)
+        delivery, lease = work.delivery, work.lease
+        order = _order(delivery)
+        permit = _Permit(self._deliveries, lease, delivery)
         try:
-            run = await turn.run(delivery.file_name, attempt)
+            if not delivery.under_way:
+                await self._make_sure_of_the_file(delivery)
+            run = await self._accounting.run(order, permit)
+            judgement = await self._judge(delivery, lease, order, run)
         except CliNotStartedError as error:
-            outcome = Outcome(DeliveryStatus.FAILED, 0, 0, record_count, None, str(error))
-        else:
-            judge = Judge(record_count)
-            await self._judge_error_file(delivery, attempt, judge)
-            outcome = judge.outcome(run)
-        await self._deliveries.settled(delivery.id, outcome)
-        return outcome
+            await permit.begin()
+            judgement = _not_started(delivery, str(error))
+        except (FileNotWrittenError, RunNotFollowedError) as error:
+            await self._deliveries.hindered(lease, str(error), _ASK_AGAIN_IN)
+            return None
+        settlement = self._settlement(delivery, judgement)
+        await self._deliveries.settled(lease, order.attempt, settlement)
+        if self._remove_delivered and settlement.outcome.status is DeliveryStatus.DELIVERED:
+            await self._files.remove(delivery.file_name)
+        return settlement
 
-    async def _judge_error_file(self, delivery: Delivery, attempt: int, judge: Judge) -> None:
-        rejects: list[Reject] = []
-        async for row in self._accounting.error_rows(delivery.file_name):
-            reject = await _see(judge, row)
-            if reject is not None:
-                rejects.append(reject)
-            if len(rejects) >= _REJECTS_AT_ONCE:
-                await self._deliveries.rejected(delivery.id, attempt, rejects)
-                rejects = []
-        if rejects:
-            await self._deliveries.rejected(delivery.id, attempt, rejects)
+    async def _make_sure_of_the_file(self, delivery: Delivery) -> None:
+        if delivery.file is None or not await self._files.stands(delivery.file_name, delivery.file):
+            await self._prepare.write_again(delivery)
+
+    async def _judge(
+        self, delivery: Delivery, lease: Lease, order: RunOrder, run: AccountingRun
+    ) -> Judgement:
+        await self._make_sure_of_the_file(delivery)  # the CLI may have deleted it
+        judge = Judge(order.attempt, await self._earlier(delivery))
+        async for execution_id in self._files.execution_ids(delivery.file_name):
+            judge.expect(execution_id)
+        recorder = _Recorder(self._deliveries, lease, order.attempt)
+        if run.completed:  # one that was cut off wrote no error file
+            async for row in self._accounting.error_rows(order):
+                await recorder.add(await _see(judge, row))
+        for reject in judge.conclude(run):
+            await recorder.add(reject)
+        await recorder.flush()
+        return judge.judgement(run)
+
+    async def _earlier(self, delivery: Delivery) -> EarlierAttempts:
+        earlier = EarlierAttempts(delivery.knowledge)
+        if delivery.knowledge.attempt:
+            rejects = self._deliveries.rejects_of_attempt(delivery.id, delivery.knowledge.attempt)
+            async with rejects as stream:
+                async for reject in stream:
+                    earlier.see(reject)
+        return earlier
+
+    def _settlement(self, delivery: Delivery, judgement: Judgement) -> Settlement:
+        tries = delivery.tries + (0 if delivery.confirming else 1)
+        confirm = judgement.next is Next.CONFIRM and not delivery.confirming
+        retry_in = None
+        if confirm:
+            retry_in = timedelta(0)
+        elif judgement.next in {Next.RETRY, Next.CONFIRM}:
+            retry_in = self._retry.delay_after(max(tries, 1))
+        return Settlement(
+            outcome=judgement.outcome,
+            knowledge=judgement.knowledge,
+            retry_in=retry_in,
+            tries=tries,
+            confirming=confirm,
+            collision=judgement.next is Next.STOP,
+        )
+
+
+class _Permit:
+    """What the runner asks of us, see `globeco_allocation.ports.accounting.RunPermit`."""
+
+    def __init__(self, deliveries: Deliveries, lease: Lease, delivery: Delivery) -> None:
+        self._deliveries = deliveries
+        self._lease = lease
+        self._attempt = delivery.attempt
+
+    async def begin(self) -> None:
+        await self._deliveries.begun(self._lease, self._attempt)
+
+    async def identified(self, uid: str) -> None:
+        await self._deliveries.identified(self._lease, self._attempt, uid)
+
+
+class _Recorder:
+    """Records rejects, many at a time."""
+
+    def __init__(self, deliveries: Deliveries, lease: Lease, attempt: int) -> None:
+        self._deliveries = deliveries
+        self._lease = lease
+        self._attempt = attempt
+        self._rejects: list[Reject] = []
+        self._first = True
+
+    async def add(self, reject: Reject | None) -> None:
+        if reject is not None:
+            self._rejects.append(reject)
+        if len(self._rejects) >= _REJECTS_AT_ONCE:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Record what is left; also when there is none, for an earlier holder may have recorded some."""
+        if self._rejects or self._first:
+            await self._deliveries.rejected(self._lease, self._attempt, self._rejects, first=self._first)
+            self._rejects, self._first = [], False
+
+
+def _order(delivery: Delivery) -> RunOrder:
+    return RunOrder(
+        batch_id=delivery.batch_id,
+        lane=delivery.lane,
+        lane_count=delivery.lane_count,
+        part=delivery.part,
+        attempt=delivery.attempt,
+        file_name=delivery.file_name,
+        uid=delivery.run_uid if delivery.under_way else "",
+        correlation_id=delivery.requested_by,
+    )
+
+
+def _not_started(delivery: Delivery, reason: str) -> Judgement:
+    """Judge an attempt whose run was refused: nothing was sent, and nothing was learned."""
+    outcome = Outcome(DeliveryStatus.FAILED, 0, 0, delivery.record_count, None, reason)
+    return Judgement(outcome, Next.RETRY, delivery.knowledge)
 
 
 async def _see(judge: Judge, row: ErrorRow) -> Reject | None:

@@ -1,65 +1,33 @@
-"""Receive executions: judge each record alone, find its portfolio, keep it."""
+"""Receive executions: judge each record alone, find its portfolio, keep it or let it wait."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from globeco_allocation.domain.errors import LookupFailedError
-from globeco_allocation.domain.execution import AllocatedExecution, Execution, NewExecution, differing_fields
-from globeco_allocation.ports.executions import Executions, Kept
+from globeco_allocation.domain.execution import AllocatedExecution, NewExecution
+from globeco_allocation.domain.pending import PendingStatus
+from globeco_allocation.domain.use_cases.findings import Findings
+from globeco_allocation.domain.use_cases.receipts import Receipt, Unreadable
+from globeco_allocation.ports.executions import Executions
+from globeco_allocation.ports.pending import PendingExecutions
 from globeco_allocation.ports.portfolios import Portfolios
 
-STILL_OPEN = "execution is still open"
-ALREADY_EXISTS = "execution already exists"
-
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A record that is no execution.
+class DeferTerms:
+    """How records are deferred whose lookup fails for a passing reason (design, "Deferral").
 
     Attributes:
-        execution_service_id: As far as it could be read; else 0.
-        message: What is wrong with it, naming the field.
+        pending: Where they wait.
+        most: So many may wait there; a record beyond that fails.
+        lookup_seconds: So long the lookups of one call take in all; one that is not answered by then has
+            failed for a passing reason.
     """
 
-    execution_service_id: int
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """The execution is kept, under this id of ours."""
-
-    execution_service_id: int
-    execution_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """The execution was not kept, and need not be.
-
-    Attributes:
-        execution_service_id: The record's.
-        reason: `STILL_OPEN` or `ALREADY_EXISTS`.
-        execution_id: Our id of the one that exists.
-        differing: The fields in which this report contradicts the kept one; it is never overwritten.
-    """
-
-    execution_service_id: int
-    reason: str
-    execution_id: int | None = None
-    differing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The execution was not kept; the message says why."""
-
-    execution_service_id: int
-    message: str
-
-
-Receipt = Created | Skipped | Failed
+    pending: PendingExecutions
+    most: int = 100_000
+    lookup_seconds: float = 0.3
 
 
 class ReceiveExecutions:
@@ -67,11 +35,19 @@ class ReceiveExecutions:
 
     Known ids are found before the Trade Service is asked; lookups run side by side; what is left is kept at
     once, all or none (design, "Create").
+
+    Args:
+        executions: Where executions are kept.
+        portfolios: Knows their portfolios.
+        defer: None lets a record fail whose lookup fails, for whatever reason.
     """
 
-    def __init__(self, executions: Executions, portfolios: Portfolios) -> None:
+    def __init__(
+        self, executions: Executions, portfolios: Portfolios, defer: DeferTerms | None = None
+    ) -> None:
         self._executions = executions
         self._portfolios = portfolios
+        self._defer = defer
 
     async def __call__(self, records: Sequence[NewExecution | Unreadable]) -> list[Receipt]:
         """Receive *records*; repeats of an id, also within one call, change nothing.
@@ -83,62 +59,69 @@ class ReceiveExecutions:
         for record in records:
             if isinstance(record, NewExecution) and not record.is_open:
                 candidates.setdefault(record.execution_service_id, record)
-        known = await self._executions.known(candidates.keys()) if candidates else {}
-        allocated, failures = await self._allocate(
-            [new for key, new in candidates.items() if key not in known]
-        )
-        kept = await self._executions.keep(allocated) if allocated else {}
-        lost_races = [key for key, answer in kept.items() if not answer.new]
-        if lost_races:
-            known = known | await self._executions.known(lost_races)
-        findings = _Findings(candidates, known, failures, kept)
+        findings = Findings(candidates)
+        if candidates:
+            findings.known = await self._executions.known(candidates.keys())
+            if self._defer is not None:
+                await self._find_waiting(findings, self._defer)
+            await self._allocate(findings)
+            if self._defer is not None:
+                await self._defer_what_is_left(findings, self._defer)
         return [findings.receipt(record) for record in records]
 
-    async def _allocate(
-        self, new: Sequence[NewExecution]
-    ) -> tuple[list[AllocatedExecution], dict[int, LookupFailedError]]:
-        async with asyncio.TaskGroup() as lookups:
-            tasks = [lookups.create_task(self._look_up(execution)) for execution in new]
-        found = [task.result() for task in tasks]
-        allocated = [one for one in found if isinstance(one, AllocatedExecution)]
-        failures = {
-            execution.execution_service_id: one
-            for execution, one in zip(new, found, strict=True)
-            if isinstance(one, LookupFailedError)
-        }
-        return allocated, failures
+    async def _find_waiting(self, findings: Findings, terms: DeferTerms) -> None:
+        if new := [one.execution_service_id for one in findings.unsettled()]:
+            findings.waiting = await terms.pending.among(new)
+            findings.deferred = {
+                key for key, one in findings.waiting.items() if one.status is PendingStatus.PENDING
+            }
 
-    async def _look_up(self, execution: NewExecution) -> AllocatedExecution | LookupFailedError:
+    async def _allocate(self, findings: Findings) -> None:
+        """Look up what is new, and keep what was found."""
+        found = await self._look_up_all(findings.unsettled())
+        findings.failures = {key: one for key, one in found.items() if isinstance(one, LookupFailedError)}
+        allocated = [one for one in found.values() if isinstance(one, AllocatedExecution)]
+        findings.kept = await self._executions.keep(allocated) if allocated else {}
+        lost_races = [key for key, answer in findings.kept.items() if not answer.new]
+        if lost_races:
+            findings.known |= await self._executions.known(lost_races)
+
+    async def _look_up_all(
+        self, new: Sequence[NewExecution]
+    ) -> dict[int, AllocatedExecution | LookupFailedError]:
+        until = None
+        if self._defer is not None:
+            until = asyncio.get_running_loop().time() + self._defer.lookup_seconds
+        async with asyncio.TaskGroup() as lookups:
+            tasks = {
+                execution.execution_service_id: lookups.create_task(self._look_up(execution, until))
+                for execution in new
+            }
+        return {key: task.result() for key, task in tasks.items()}
+
+    async def _look_up(
+        self, execution: NewExecution, until: float | None
+    ) -> AllocatedExecution | LookupFailedError:
+        key = execution.execution_service_id
         try:
-            portfolio_id = await self._portfolios.portfolio_of(execution.execution_service_id)
+            async with asyncio.timeout_at(until):
+                return AllocatedExecution(execution, await self._portfolios.portfolio_of(key))
         except LookupFailedError as error:
             return error
-        return AllocatedExecution(execution, portfolio_id)
+        except TimeoutError:
+            return LookupFailedError(
+                f"the portfolio of execution service id {key} was not known at once", passing=True
+            )
 
-
-@dataclass(frozen=True, slots=True)
-class _Findings:
-    """What was found out about the ids of one call; it answers for the records in their order."""
-
-    candidates: dict[int, NewExecution]
-    known: dict[int, Execution]
-    failures: dict[int, LookupFailedError]
-    kept: dict[int, Kept]
-    created: set[int] = field(default_factory=set[int])
-
-    def receipt(self, record: NewExecution | Unreadable) -> Receipt:
-        key = record.execution_service_id
-        if isinstance(record, Unreadable):
-            return Failed(key, record.message)
-        if record.is_open:
-            return Skipped(key, STILL_OPEN)
-        if key in self.known:
-            there = self.known[key]
-            return Skipped(key, ALREADY_EXISTS, there.id, differing_fields(record, there))
-        if key in self.failures:
-            return Failed(key, str(self.failures[key]))
-        if self.kept[key].new and key not in self.created:
-            self.created.add(key)
-            return Created(key, self.kept[key].id)
-        first = self.candidates[key]
-        return Skipped(key, ALREADY_EXISTS, self.kept[key].id, differing_fields(record, first))
+    async def _defer_what_is_left(self, findings: Findings, terms: DeferTerms) -> None:
+        deferrals = findings.deferrals()
+        if not deferrals:
+            return
+        deferred = await terms.pending.defer(deferrals, most=terms.most)
+        findings.deferred |= deferred
+        for one in deferrals:
+            key = one.execution.execution_service_id
+            if key not in deferred:
+                findings.failures[key] = LookupFailedError(
+                    f"{one.reason} (it cannot wait here: {terms.most} executions do already)", passing=True
+                )

@@ -1,0 +1,59 @@
+"""What earlier attempts tell of a file's records (design, "Verdicts")."""
+
+from globeco_allocation.domain.delivery import Knowledge, RecordVerdict, Reject
+from globeco_allocation.domain.id_set import IdSet
+from globeco_allocation.domain.source_id import execution_id_of
+
+_MOST_WORDS = 10_000
+_WORDS_ELSEWHERE = "an earlier attempt's answer said so"
+
+_NEVER_STORED = frozenset({RecordVerdict.REFUSED, RecordVerdict.NOT_SENT, RecordVerdict.DUPLICATE})
+_STORED_FOR_A_PERSON = frozenset({RecordVerdict.NOT_BOOKED, RecordVerdict.UNCONFIRMED})
+
+
+class EarlierAttempts:
+    """The memory of the attempts before this one, in a few bytes a record.
+
+    Args:
+        knowledge: What the delivery's row says; show the rejects of its attempt to `see`.
+    """
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self._never_stored = IdSet()
+        self._not_booked, self._unconfirmed = IdSet(), IdSet()
+        self._words: dict[int, str] = {}
+
+    def see(self, reject: Reject) -> None:
+        """Take in one reject of the newest attempt that tells something."""
+        key = execution_id_of(reject.source_id)
+        if key is None:
+            return
+        if reject.verdict in _NEVER_STORED:
+            self._never_stored.add(key)
+        elif reject.verdict in _STORED_FOR_A_PERSON:
+            kind = self._not_booked if reject.verdict is RecordVerdict.NOT_BOOKED else self._unconfirmed
+            kind.add(key)
+            if len(self._words) < _MOST_WORDS:
+                self._words[key] = reject.reason
+
+    @property
+    def were_cut_off(self) -> bool:
+        """Whether runs were cut off since: one of their records may have been in flight."""
+        return self.knowledge.cut_offs > 0
+
+    def never_stored(self, key: int) -> bool:
+        """Tell whether no attempt before the cut-off ones can have stored the record."""
+        return self.knowledge.attempt == 0 or key in self._never_stored
+
+    def stored_for_a_person(self, key: int) -> tuple[RecordVerdict, str] | None:
+        """Return what was found out for good of a record that is stored, but not known to be booked."""
+        if key in self._not_booked:
+            return RecordVerdict.NOT_BOOKED, self._words.get(key, _WORDS_ELSEWHERE)
+        if key in self._unconfirmed:
+            return RecordVerdict.UNCONFIRMED, self._words.get(key, _WORDS_ELSEWHERE)
+        return None
+
+    def all_stored_for_a_person(self) -> list[int]:
+        """Return the ids of all such records, in ascending order."""
+        return sorted([*self._not_booked, *self._unconfirmed])

@@ -1,0 +1,271 @@
+"""What became of each record of a file, after a run and all runs before it (design, "Verdicts").
+
+Exit code 0 is not success: the CLI exits 0 when every record failed. What cannot account for every record is
+unknown, never delivered, and sent again: Portfolio Accounting refuses a source id that it has. Such a refusal
+means "booked before" only where an earlier attempt may have had the record stored.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow
+from globeco_allocation.domain.delivery import DeliveryStatus, Knowledge, Outcome, RecordVerdict, Reject
+from globeco_allocation.domain.earlier import EarlierAttempts
+from globeco_allocation.domain.id_set import IdSet
+from globeco_allocation.domain.judge_words import explain
+from globeco_allocation.domain.source_id import execution_id_of, source_id
+from globeco_allocation.domain.verdict import RowReader
+
+LONGEST_REASON = 500
+"""Characters of Portfolio Accounting's words that are kept for a record."""
+
+_LONGEST_EXAMPLE = 120
+
+# Whose own words hold addresses, and nothing that a sender could mend.
+_IN_OUR_WORDS = {
+    RecordVerdict.NOT_SENT: "Portfolio Accounting could not be reached, or did not store it",
+    RecordVerdict.UNKNOWN: "Portfolio Accounting's answer was lost or cannot be read",
+}
+# What a verdict of this run means for a record that an earlier one may have stored.
+_IF_PERHAPS_STORED = {
+    RecordVerdict.DUPLICATE: RecordVerdict.ACCEPTED,
+    RecordVerdict.NOT_SENT: RecordVerdict.UNKNOWN,
+}
+_STRAY = "the accounting CLI's error file names this record twice, or none of this file"
+_FOREIGN = "sourceId: must be unique, though no attempt of ours can have stored it"
+_IN_FLIGHT = "it was the last one that a run which was cut off had stored: look whether it is booked"
+
+
+class Next(Enum):
+    """What has to follow an attempt."""
+
+    END = auto()
+    """Every record is judged for good."""
+    RETRY = auto()
+    """Some are not: the whole file again."""
+    CONFIRM = auto()
+    """The run says nothing of some, and complained of none: one more run in which all must be known."""
+    STOP = auto()
+    """Foreign rows stand under our source ids: an operator has to decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an attempt came to.
+
+    Attributes:
+        outcome: For people and for the record.
+        next: What has to follow.
+        knowledge: What is known of the records from now on.
+    """
+
+    outcome: Outcome
+    next: Next
+    knowledge: Knowledge
+
+
+class Judge:
+    """Judges one run of a file.
+
+    Name the file's records with `expect`, show it every row of the error file with `see`, take what only the
+    whole run tells from `conclude`, and ask for the `judgement` at last. It holds counts, the last answer and
+    some bits for each record, however long the error file is.
+
+    Args:
+        attempt: The number of the attempt that is judged.
+        earlier: What the attempts before it tell.
+    """
+
+    def __init__(self, attempt: int, earlier: EarlierAttempts) -> None:
+        self._attempt = attempt
+        self._earlier = earlier
+        self._rows = RowReader()
+        self._expected, self._listed = IdSet(), IdSet()
+        self._unnamed = 0  # refused rows whose fields the CLI could not tell apart
+        self._strays = 0
+        self._seen: Counter[RecordVerdict] = Counter()
+        self._newly_stored = IdSet()
+        # After a cut-off: what these mean depends on where the first new record is.
+        self._known, self._not_sent = IdSet(), IdSet()
+        self._postponed = {RecordVerdict.DUPLICATE: self._known, RecordVerdict.NOT_SENT: self._not_sent}
+        self._words = ""  # the first reason, for people
+
+    def expect(self, execution_id: int) -> None:
+        """Take in the id of an execution in the file."""
+        self._expected.add(execution_id)
+
+    def see(self, row: ErrorRow) -> Reject | None:
+        """Judge one row of the error file.
+
+        Returns:
+            The record and the reason; None when it was booked all the same, or cannot be judged before the
+            end.
+        """
+        verdict, reason = self._rows.read(row)
+        key = execution_id_of(row.source_id)
+        if key is None:
+            if verdict is RecordVerdict.ACCEPTED:
+                return self._stray(row.source_id)
+            self._unnamed += 1
+            return self._reject(row.source_id, verdict, reason)
+        if key not in self._expected or not self._listed.add(key):
+            return self._stray(row.source_id)
+        return self._judge(key, verdict, reason)
+
+    def conclude(self, run: AccountingRun) -> Iterator[Reject]:
+        """Yield what only the whole run tells; to be called once, after the last row, and read to its end."""
+        if not run.completed:
+            return
+        if self._earlier.were_cut_off:
+            yield from self._judge_after_a_cut_off(self._first_new(run))
+        if not self._unlisted_are_booked(run):
+            for key in self._earlier.all_stored_for_a_person():
+                if key in self._expected and key not in self._listed:
+                    yield from self._as_before(key)
+
+    def judgement(self, run: AccountingRun) -> Judgement:
+        """Sum everything up; to be called last."""
+        outcome = self._outcome(run)
+        return Judgement(outcome, self._next(run, outcome), self._knowledge(run))
+
+    def _judge(self, key: int, verdict: RecordVerdict, reason: str) -> Reject | None:
+        before = self._earlier.stored_for_a_person(key)
+        if before is not None and verdict is not RecordVerdict.ACCEPTED:
+            return self._reject(source_id(key), *before)
+        if verdict in {RecordVerdict.ACCEPTED, RecordVerdict.NOT_BOOKED}:
+            self._newly_stored.add(key)
+        elif self._earlier.were_cut_off and verdict in self._postponed:
+            self._postponed[verdict].add(key)
+            return None
+        elif not self._earlier.never_stored(key):
+            verdict = _IF_PERHAPS_STORED.get(verdict, verdict)
+        if verdict is RecordVerdict.ACCEPTED:
+            self._seen[verdict] += 1
+            return None
+        return self._reject(source_id(key), verdict, reason)
+
+    def _first_new(self, run: AccountingRun) -> int | None:
+        """Return the first record of the file that this run has stored."""
+        unlisted_are_booked = self._unlisted_are_booked(run)
+        for key in self._expected:
+            if key in self._newly_stored or (unlisted_are_booked and key not in self._listed):
+                return key
+        return None
+
+    def _judge_after_a_cut_off(self, first_new: int | None) -> Iterator[Reject]:
+        """Judge the known ones: those up to the first new record were stored by the runs that were cut off.
+
+        The last of them was in flight when its run was: stored, and perhaps not booked. Behind the first new
+        one they are foreign, unless an attempt before may have stored them.
+        """
+        in_flight = None
+        for key in self._known:
+            if first_new is None or key < first_new:
+                if in_flight is not None:
+                    self._seen[RecordVerdict.ACCEPTED] += 1
+                in_flight = key
+            elif self._earlier.never_stored(key):
+                yield self._reject(source_id(key), RecordVerdict.DUPLICATE, _FOREIGN)
+            else:
+                self._seen[RecordVerdict.ACCEPTED] += 1
+        if in_flight is not None:
+            yield self._reject(source_id(in_flight), RecordVerdict.UNCONFIRMED, _IN_FLIGHT)
+        for key in self._not_sent:
+            behind = first_new is None or key > first_new
+            never = behind and self._earlier.never_stored(key)
+            verdict = RecordVerdict.NOT_SENT if never else RecordVerdict.UNKNOWN
+            yield self._reject(source_id(key), verdict, _IN_OUR_WORDS[verdict])
+
+    def _as_before(self, key: int) -> Iterator[Reject]:
+        before = self._earlier.stored_for_a_person(key)
+        if before is not None:
+            yield self._reject(source_id(key), *before)
+
+    def _reject(self, named: str, verdict: RecordVerdict, reason: str) -> Reject:
+        self._seen[verdict] += 1
+        self._words = self._words or _IN_OUR_WORDS.get(verdict, reason[:_LONGEST_EXAMPLE])
+        return Reject(named, verdict, reason[:LONGEST_REASON])
+
+    def _stray(self, named: str) -> Reject:
+        self._strays += 1  # it stands for no record of the file: that one stays unknown
+        return Reject(named, RecordVerdict.UNKNOWN, _STRAY)
+
+    @property
+    def _listed_count(self) -> int:
+        return len(self._listed) + self._unnamed
+
+    def _agrees(self, run: AccountingRun) -> bool:
+        """Tell whether the printed counts, the error file and the file that was written fit together."""
+        counts = run.counts
+        return (
+            counts is not None
+            and counts.total <= len(self._expected)
+            and counts.failed == len(self._listed) + self._unnamed + self._strays
+            and counts.succeeded + counts.failed <= counts.total
+        )
+
+    def _succeeded(self, run: AccountingRun) -> int:
+        """Return how many records the run has booked without listing them."""
+        if not run.completed or run.counts is None or not self._agrees(run):
+            return 0
+        return run.counts.succeeded
+
+    def _unlisted_are_booked(self, run: AccountingRun) -> bool:
+        unlisted = len(self._expected) - self._listed_count
+        return unlisted > 0 and self._succeeded(run) == unlisted
+
+    def _is_accounted_for(self, run: AccountingRun) -> bool:
+        if not run.completed or self._strays:
+            return False
+        if run.counts is None:  # an error file that names every record says enough
+            return self._listed_count == len(self._expected)
+        return self._agrees(run)
+
+    def _outcome(self, run: AccountingRun) -> Outcome:
+        seen = self._seen
+        succeeded = self._succeeded(run)
+        accepted = succeeded + seen[RecordVerdict.ACCEPTED]
+        rejected = sum(
+            count
+            for verdict, count in seen.items()
+            if verdict.for_good and verdict is not RecordVerdict.ACCEPTED
+        )
+        unknown = max(len(self._expected) - accepted - rejected, 0)
+        if unknown or not self._is_accounted_for(run):
+            status = DeliveryStatus.FAILED
+        elif not rejected:
+            status = DeliveryStatus.DELIVERED
+        elif accepted and not seen[RecordVerdict.DUPLICATE]:
+            status = DeliveryStatus.PARTIAL
+        else:
+            status = DeliveryStatus.FAILED
+        error = ""
+        if status is not DeliveryStatus.DELIVERED:
+            error = explain(
+                run,
+                seen,
+                records=len(self._expected),
+                accepted=accepted,
+                unknown=unknown,
+                fits=run.counts is None or self._agrees(run),
+                cut_offs=self._earlier.knowledge.cut_offs,
+                words=self._words,
+            )
+        return Outcome(status, accepted, rejected, unknown, run.exit_code, error)
+
+    def _next(self, run: AccountingRun, outcome: Outcome) -> Next:
+        if self._seen[RecordVerdict.DUPLICATE]:
+            return Next.STOP
+        if not outcome.unknown_count and self._is_accounted_for(run):
+            return Next.END
+        complained = self._strays or any(not verdict.for_good for verdict in self._seen)
+        return Next.CONFIRM if run.completed and run.counts is None and not complained else Next.RETRY
+
+    def _knowledge(self, run: AccountingRun) -> Knowledge:
+        before = self._earlier.knowledge
+        if not run.completed:
+            return Knowledge(before.attempt, before.cut_offs + 1)
+        learned = len(self._known) or self._first_new(run) is not None
+        return Knowledge(self._attempt, 0 if learned else before.cut_offs)

@@ -1,0 +1,61 @@
+"""What an attempt came to, in words for a person."""
+
+from collections.abc import Mapping
+
+from globeco_allocation.domain.accounting_run import AccountingRun
+from globeco_allocation.domain.delivery import RecordVerdict
+
+
+def explain(
+    run: AccountingRun,
+    seen: Mapping[RecordVerdict, int],
+    *,
+    records: int,
+    accepted: int,
+    unknown: int,
+    fits: bool,
+    cut_offs: int,
+    words: str,
+) -> str:
+    """Say why not every record is booked.
+
+    Args:
+        run: The run.
+        seen: How many records got which verdict.
+        records: How many the file has.
+        accepted: How many are booked.
+        unknown: Of how many it is not known.
+        fits: Whether printed counts, error file and file agree.
+        cut_offs: How many runs before it were cut off.
+        words: What was said of the first record that is not booked.
+    """
+    parts = [f"{accepted} of {records} records booked"]
+    if refused := seen.get(RecordVerdict.REFUSED):
+        parts.append(f"{refused} refused")
+    if stored := seen.get(RecordVerdict.NOT_BOOKED):
+        parts.append(f"{stored} stored but not booked, so that a person must look")
+    if seen.get(RecordVerdict.UNCONFIRMED):
+        parts.append("1 unconfirmed: it was in flight when a run was cut off, so that a person must look")
+    if known := seen.get(RecordVerdict.DUPLICATE):
+        parts.append(f"{known} refused as known")
+    if unknown:
+        parts.append(f"{unknown} not known to be booked")
+    text = ", ".join(parts) + _how_it_ended(run, fits=fits)
+    if cut_offs > 1:
+        text += f"; {cut_offs} runs before it were cut off: only the last one's record in flight can be named"
+    if known:
+        text += f"; Portfolio Accounting already has rows under {known} of our source ids: find out whose"
+    return f"{text} (such as: {words})" if words else text
+
+
+def _how_it_ended(run: AccountingRun, *, fits: bool) -> str:
+    complaint = f" ({run.complaint})" if run.complaint else ""
+    if run.completed:
+        if run.counts is None:
+            return "; the accounting CLI left no counts"
+        return "" if fits else "; the accounting CLI's counts do not fit its error file and the records sent"
+    if run.timed_out:
+        return f"; the accounting run was ended past its time limit{complaint}"
+    if run.exit_code is None:
+        return f"; the accounting run was cut off{complaint}"
+    return f"; the accounting CLI ended with exit code {run.exit_code}{complaint}"

@@ -1,0 +1,157 @@
+"""Prepare a batch: write its files, lane by lane and part by part, in one pass over its window."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from globeco_allocation.domain.batch import Batch
+from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, PlannedFile
+from globeco_allocation.domain.errors import FileNotWrittenError
+from globeco_allocation.domain.execution import Execution
+from globeco_allocation.domain.lane import lane_of
+from globeco_allocation.domain.lease import Lease
+from globeco_allocation.domain.transaction_file import HEADER, plan_files, row_formatter
+from globeco_allocation.domain.use_cases.lane_files import LaneFiles
+from globeco_allocation.ports.batches import Batches, LeasedBatch
+from globeco_allocation.ports.deliveries import Deliveries
+from globeco_allocation.ports.files import TransactionFiles
+
+_AT_ONCE = 1000
+_TRY_AGAIN_IN = timedelta(seconds=5)
+
+
+class PrepareBatch:
+    """Writes the files of claimed batches; they follow from the claim alone (design, "Data").
+
+    Args:
+        batches: Windows and what is in them.
+        deliveries: Where each step is recorded.
+        files: Where transaction files are written.
+    """
+
+    def __init__(self, batches: Batches, deliveries: Deliveries, files: TransactionFiles) -> None:
+        self._batches = batches
+        self._deliveries = deliveries
+        self._files = files
+
+    async def __call__(self, work: LeasedBatch) -> None:
+        """Plan and write every file of the batch that is not written yet; an empty batch has none.
+
+        May be repeated: it goes on after the last file that is recorded as written, and a file made again is
+        the same.
+
+        Raises:
+            FileNotWrittenError: a file could not be written; why stands at its delivery, and the batch is due
+                again a little later.
+            LeaseLostError: another holder writes the batch.
+            StoreUnavailableError: the database went away; the last recorded step stands.
+        """
+        batch, lease = work.batch, work.lease
+        deliveries = await self._batches.plan(lease, await self._plan(batch))
+        if any(one.status is DeliveryStatus.CLAIMED for one in deliveries):
+            try:
+                await self._write(batch, lease, deliveries)
+            except FileNotWrittenError:
+                await self._batches.hindered(lease, _TRY_AGAIN_IN)
+                raise
+        await self._batches.prepared(lease)
+
+    async def write_again(self, delivery: Delivery) -> None:
+        """Make a written file anew that is gone.
+
+        Raises:
+            FileNotWrittenError: it could not be written, or what is in the database now is not what was in
+                the file; nothing stands under its name then.
+            StoreUnavailableError: the database went away.
+        """
+        if delivery.file is None or await self.checksum(delivery) != delivery.file.checksum:
+            raise FileNotWrittenError(
+                f"the file {delivery.file_name} is gone, and was not made again: its executions have changed"
+            )
+        batch = await self._batch_of(delivery)
+        row = row_formatter(batch.terms.file_quantity)
+        async with self._files.draft(delivery.file_name, HEADER, row) as draft:
+            async for some in self._executions_of(delivery, batch):
+                await draft.append(some)
+            await draft.publish()
+
+    async def checksum(self, delivery: Delivery) -> str:
+        """Return the checksum (SHA-256, hex) that the delivery's file has when it is made from the database.
+
+        Raises:
+            FileNotWrittenError: its batch is gone.
+            StoreUnavailableError: the database went away.
+        """
+        batch = await self._batch_of(delivery)
+        row = row_formatter(batch.terms.file_quantity)
+        digest = hashlib.sha256(HEADER)
+
+        def add(some: Sequence[Execution]) -> None:
+            digest.update(b"".join(map(row, some)))
+
+        async for some in self._executions_of(delivery, batch):
+            await asyncio.to_thread(add, some)
+        return digest.hexdigest()
+
+    async def _plan(self, batch: Batch) -> list[PlannedFile]:
+        sizes: dict[int, int] = {}
+        async with self._batches.portfolio_sizes(batch) as portfolios:
+            async for portfolio_id, size in portfolios:
+                lane = lane_of(portfolio_id, batch.terms.lane_count)
+                sizes[lane] = sizes.get(lane, 0) + size
+        return plan_files(batch, sizes)
+
+    async def _write(self, batch: Batch, lease: Lease, deliveries: Sequence[Delivery]) -> None:
+        row = row_formatter(batch.terms.file_quantity)
+        async with AsyncExitStack() as stack:
+            lanes: dict[int, LaneFiles] = {}
+            for lane in sorted({one.lane for one in deliveries}):
+                parts = sorted((one for one in deliveries if one.lane == lane), key=lambda one: one.part)
+                files = LaneFiles(self._deliveries, self._files, lease, parts, row)
+                lanes[lane] = await stack.enter_async_context(files)
+            executions = await stack.enter_async_context(self._batches.executions(batch))
+            async for some in _in_chunks(executions):
+                for lane, those in _by_lane(some, batch.terms.lane_count).items():
+                    await lanes[lane].append(those)
+            for files in lanes.values():
+                await files.complete()
+
+    async def _batch_of(self, delivery: Delivery) -> Batch:
+        batch = await self._batches.get(delivery.batch_id)
+        if batch is None:
+            raise FileNotWrittenError(f"batch {delivery.batch_id} of the file {delivery.file_name} is gone")
+        return batch
+
+    async def _executions_of(self, delivery: Delivery, batch: Batch) -> AsyncGenerator[Sequence[Execution]]:
+        """Yield the executions of one file, some at a time."""
+        skip, left = delivery.part * batch.terms.file_max_records, delivery.record_count
+        async with self._batches.executions(batch) as executions:
+            async for some in _in_chunks(executions):
+                those = _by_lane(some, batch.terms.lane_count).get(delivery.lane, [])
+                mine = those[skip : skip + left]
+                skip = max(skip - len(those), 0)
+                left -= len(mine)
+                if mine:
+                    yield mine
+                if not left:
+                    return
+
+
+def _by_lane(executions: Sequence[Execution], lane_count: int) -> dict[int, list[Execution]]:
+    lanes: dict[int, list[Execution]] = {}
+    for one in executions:
+        lanes.setdefault(lane_of(one.portfolio_id or "", lane_count), []).append(one)
+    return lanes
+
+
+async def _in_chunks(executions: AsyncIterator[Execution]) -> AsyncGenerator[list[Execution]]:
+    some: list[Execution] = []
+    async for execution in executions:
+        some.append(execution)
+        if len(some) >= _AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
