@@ -17,13 +17,22 @@ from globeco_allocation.adapters.memory.database import MemoryDatabase
 from globeco_allocation.adapters.memory.deliveries import MemoryDeliveries
 from globeco_allocation.adapters.memory.executions import MemoryExecutions
 from globeco_allocation.adapters.memory.files import MemoryFiles
+from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.memory.portfolios import MemoryPortfolios
 from globeco_allocation.domain.batch import ClaimTerms
-from globeco_allocation.domain.use_cases import DeliverFile, ReceiveExecutions, SendBatch
+from globeco_allocation.domain.use_cases import (
+    DeferTerms,
+    DeliverFile,
+    LookUpPending,
+    PendingTerms,
+    ReceiveExecutions,
+    SendBatch,
+)
 from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.send_report import NO_CLI
 from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.entrypoints.services import Services
@@ -85,6 +94,8 @@ class Bench:
     with_cli: bool = True
     send_limit: int = 100
     grace_seconds: float = 1.0
+    most_deferred: int | None = None
+    """How many executions may wait for their portfolio; None fails their records instead."""
 
     def __post_init__(self) -> None:
         self.clock = MemoryClock()
@@ -96,6 +107,7 @@ class Bench:
         self.portfolios = MemoryPortfolios()
         self.portfolios.portfolios = EveryPortfolio()
         self.executions = MemoryExecutions(self.database)
+        self.pending = MemoryPendingExecutions(self.database)
         self.checks = Checks()
         self.metrics = Metrics()
 
@@ -103,19 +115,25 @@ class Bench:
     async def services(self) -> AsyncGenerator[Services]:
         deliver = DeliverFile(self.deliveries, self.accounting, self.files) if self.with_cli else None
         send = SendBatch(self.batches, self.deliveries, self.files, deliver, ClaimTerms())
-        async with Sends(
-            send,
-            self.deliveries,
-            self.metrics,
-            execution_mode="subprocess" if self.with_cli else NO_CLI,
-            limit=self.send_limit,
-            grace_seconds=self.grace_seconds,
-        ) as sends:
+        defer = None if self.most_deferred is None else DeferTerms(self.pending, self.most_deferred)
+        look_up = LookUpPending(self.pending, self.executions, self.portfolios, self.clock, PendingTerms())
+        async with (
+            Sends(
+                send,
+                self.deliveries,
+                self.metrics,
+                execution_mode="subprocess" if self.with_cli else NO_CLI,
+                limit=self.send_limit,
+                grace_seconds=self.grace_seconds,
+            ) as sends,
+            PendingLookups(look_up, self.pending, self.metrics) as pending_lookups,
+        ):
             yield Services(
                 executions=self.executions,
                 batches=self.batches,
                 deliveries=self.deliveries,
-                receive=ReceiveExecutions(self.executions, self.portfolios),
+                receive=ReceiveExecutions(self.executions, self.portfolios, defer),
+                pending_lookups=pending_lookups,
                 sends=sends,
                 readiness=self.checks,
                 clock=self.clock,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.http.bench import report
 
 from globeco_allocation.domain.execution import NewExecution
-from globeco_allocation.domain.use_cases.receive import Unreadable
+from globeco_allocation.domain.use_cases.receipts import Unreadable
 from globeco_allocation.entrypoints.http.records import UnreadableBodyError, read_records
 
 REQUIRED = [

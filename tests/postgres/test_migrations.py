@@ -16,11 +16,16 @@ from psycopg import sql
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import connect
-from globeco_allocation.adapters.postgres.errors import DatabaseUnreachableError
+from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
 from globeco_allocation.adapters.postgres.migrate import migrate, rollback
 from globeco_allocation.adapters.postgres.migration_session import MIGRATION_LOCK_KEY
 
-ALL = ("0001.execution-and-batch-history", "0002.batch-claim-and-delivery", "0003.window-functions")
+ALL = (
+    "0001.execution-and-batch-history",
+    "0002.batch-claim-and-delivery",
+    "0003.window-functions",
+    "0005.pending-executions",
+)
 
 EXECUTION = """
 id                       integer                   not null  nextval('execution_id_seq'::regclass)
@@ -327,6 +332,23 @@ def test_a_rollback_removes_what_is_ours_and_keeps_the_tables_of_the_specificati
         " AND relname NOT LIKE '%yoyo%' ORDER BY 1",
     ) == [("batch_history",), ("execution",)]
     assert ask(database, "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace") == []
+
+
+def test_a_rollback_never_drops_executions_that_still_wait_for_their_portfolio(
+    database: DatabaseAddress,
+) -> None:
+    with connect(database, {}) as connection:
+        connection.execute(
+            "INSERT INTO pending_execution (execution_service_id, is_open, execution_status, trade_type,"
+            " destination, security_id, ticker, quantity, received_timestamp, sent_timestamp,"
+            " quantity_filled, total_amount, average_price, reason)"
+            " VALUES (1, false, 'FULL', 'BUY', 'ML', 'S', 'IBM', 1, now(), now(), 1, 1, 1, 'no answer')"
+        )
+
+    with pytest.raises(DatabaseRefusedError):
+        rollback(database, silent)
+
+    assert ask(database, "SELECT execution_service_id FROM pending_execution") == [(1,)]
 
 
 def test_after_a_rollback_everything_can_be_applied_again(database: DatabaseAddress) -> None:

@@ -14,6 +14,8 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from globeco_allocation.domain.delivery import Delivery
+from globeco_allocation.domain.pending import PendingCounts
+from globeco_allocation.domain.use_cases.look_up_pending import PendingRound
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """The content type of `Metrics.render`."""
@@ -44,6 +46,17 @@ class Metrics:
         self._lookup_seconds = self._histogram(
             "portfolio_lookup_duration_seconds", "Seconds that a portfolio lookup took.", ("outcome",)
         )
+        self._pending_lookups = self._counter(
+            "pending_lookups",
+            "Pending executions looked up in this process, by what came of it.",
+            ("result",),
+        )
+        self._pending = Gauge(
+            f"{_PREFIX}_pending_executions",
+            "Executions that wait for their portfolio, in the whole cluster; those in error need a person.",
+            ("status",),
+            registry=self._registry,
+        )
         self._batches = self._counter("batches_claimed", "Batch windows claimed.")
         self._deliveries = self._counter("deliveries", "Deliveries that reached a status.", ("status",))
         self._records = self._counter("delivery_records", "Records delivered, by result.", ("result",))
@@ -61,9 +74,12 @@ class Metrics:
         self._requests.labels(*labels).inc()
         self._request_seconds.labels(*labels).observe(seconds)
 
-    def executions_answered(self, *, created: int, skipped: int, failed: int, differing: int) -> None:
+    def executions_answered(
+        self, *, created: int, deferred: int, skipped: int, failed: int, differing: int
+    ) -> None:
         """Count the records of one request by what came of them."""
         self._executions.labels("created").inc(created)
+        self._executions.labels("deferred").inc(deferred)
         self._executions.labels("skipped").inc(skipped)
         self._executions.labels("error").inc(failed)
         self._repeats_differing.inc(differing)
@@ -72,6 +88,17 @@ class Metrics:
         """Count and time one portfolio lookup; the adapter of the Trade Service names the outcomes."""
         self._lookups.labels(outcome).inc()
         self._lookup_seconds.labels(outcome).observe(seconds)
+
+    def pending_looked_up(self, found: PendingRound) -> None:
+        """Count one round of lookups of pending executions."""
+        self._pending_lookups.labels("kept").inc(found.kept)
+        self._pending_lookups.labels("put_off").inc(len(found.put_off))
+        self._pending_lookups.labels("given_up").inc(len(found.given_up))
+
+    def pending_counted(self, counts: PendingCounts) -> None:
+        """Show how many executions are pending."""
+        self._pending.labels("pending").set(counts.pending)
+        self._pending.labels("error").set(counts.error)
 
     def batch_claimed(self) -> None:
         """Count one claimed window."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from globeco_allocation.domain.use_cases.receive import ReceiveExecutions
+from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.clock import Clock
@@ -35,6 +36,7 @@ class Services:
         batches: The windows that were claimed.
         deliveries: Their files, and what became of them.
         receive: The use case behind ``POST /api/v1/executions``.
+        pending_lookups: The work in the background on what waits for its portfolio.
         sends: Sends under way.
         readiness: Whether all of it works now.
         clock: The time of day, for the timestamps in error answers.
@@ -44,6 +46,7 @@ class Services:
     batches: Batches
     deliveries: Deliveries
     receive: ReceiveExecutions
+    pending_lookups: PendingLookups
     sends: Sends
     readiness: Readiness
     clock: Clock

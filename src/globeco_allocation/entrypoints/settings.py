@@ -152,6 +152,25 @@ class Settings:
         "How long an open breaker fails every lookup at once",
         unit="seconds",
     )
+    trade_service_defer: bool = setting(
+        "TRADE_SERVICE_DEFER",
+        "false",
+        truth(),
+        "Whether an execution waits here while the Trade Service is away; else its record fails",
+    )
+    trade_service_defer_max_records: int = setting(
+        "TRADE_SERVICE_DEFER_MAX_RECORDS",
+        "100000",
+        whole_number(1, 10_000_000),
+        "Most executions that wait; a record beyond that fails",
+    )
+    trade_service_defer_max_age_seconds: float = setting(
+        "TRADE_SERVICE_DEFER_MAX_AGE_SECONDS",
+        "86400",
+        number(1, 31_536_000),
+        "An execution that waits for longer is given up: an error is logged, and a person must look",
+        unit="seconds",
+    )
     retry_max_attempts: int = setting(
         "RETRY_MAX_ATTEMPTS", "3", whole_number(1, 10), "Attempts of a lookup, the first one counted"
     )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from globeco_allocation.adapters.local_files import LocalFiles
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
+from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
 from globeco_allocation.adapters.postgres.pool import open_pool
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.adapters.system_clock import SystemClock
@@ -18,11 +20,13 @@ from globeco_allocation.adapters.trade_service import open_trade_service
 from globeco_allocation.domain.batch import ClaimTerms
 from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.use_cases.deliver import DeliverFile
-from globeco_allocation.domain.use_cases.receive import ReceiveExecutions
+from globeco_allocation.domain.use_cases.look_up_pending import LookUpPending, PendingTerms
+from globeco_allocation.domain.use_cases.receive import DeferTerms, ReceiveExecutions
 from globeco_allocation.domain.use_cases.send import SendBatch
 from globeco_allocation.entrypoints.database_start import DatabaseStart
 from globeco_allocation.entrypoints.logs import correlation_id
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.readiness import DatabaseReadiness
 from globeco_allocation.entrypoints.send_report import NO_CLI
 from globeco_allocation.entrypoints.sends import Sends
@@ -32,7 +36,9 @@ from globeco_allocation.ports.accounting import AccountingCli
 from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.clock import Clock
 from globeco_allocation.ports.deliveries import Deliveries
+from globeco_allocation.ports.executions import Executions
 from globeco_allocation.ports.files import TransactionFiles
+from globeco_allocation.ports.pending import PendingExecutions
 from globeco_allocation.ports.portfolios import Portfolios
 
 SUBPROCESS = "subprocess"
@@ -40,6 +46,13 @@ SUBPROCESS = "subprocess"
 
 SENDS_SHARE = 0.2
 """Of the shutdown grace: how long sends under way are waited for when all requests are answered."""
+
+PENDING_SHARE = 0.04
+"""Of the shutdown grace: how long lookups in the background are waited for."""
+
+_PENDING_LOOKUPS_SHARE = 0.25  # of all lookups at once; the others are for requests
+_PENDING_LOOKUP_SECONDS = 10.0
+_PENDING_LEASE_MARGIN = timedelta(seconds=15)  # for the database, before and after the lookups
 
 _PREPARE_SECONDS = 10.0
 _CORRELATION_HEADER = "X-Correlation-ID"
@@ -79,11 +92,22 @@ async def open_services(
             files = await _open_output_directory(settings)
         if accounting is None:
             accounting = await _open_accounting(settings)
-        executions = PostgresExecutions(pool)
+        executions, pending = PostgresExecutions(pool), PostgresPendingExecutions(pool)
+        clock = clock or SystemClock()
         batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
         sends = await stack.enter_async_context(
             _sends(
                 settings, metrics, batches=batches, deliveries=deliveries, files=files, accounting=accounting
+            )
+        )
+        look_up = LookUpPending(pending, executions, portfolios, clock, _pending_terms(settings))
+        pending_lookups = await stack.enter_async_context(
+            PendingLookups(
+                look_up,
+                pending,
+                metrics,
+                may_begin=lambda: not database.migrating,
+                grace_seconds=settings.shutdown_grace_seconds * PENDING_SHARE,
             )
         )
         readiness = await stack.enter_async_context(DatabaseReadiness(pool, database))
@@ -92,10 +116,11 @@ async def open_services(
             executions=executions,
             batches=batches,
             deliveries=deliveries,
-            receive=ReceiveExecutions(executions, portfolios),
+            receive=_receive(settings, executions, portfolios, pending),
+            pending_lookups=pending_lookups,
             sends=sends,
             readiness=readiness,
-            clock=clock or SystemClock(),
+            clock=clock,
         )
 
 
@@ -139,6 +164,26 @@ async def _open_accounting(settings: Settings) -> AccountingCli | None:
     except (OSError, TimeoutError):
         _log.warning("what an earlier run left in OUTPUT_DIR could not be looked through")
     return accounting
+
+
+def _receive(
+    settings: Settings, executions: Executions, portfolios: Portfolios, pending: PendingExecutions
+) -> ReceiveExecutions:
+    if not settings.trade_service_defer:
+        return ReceiveExecutions(executions, portfolios)
+    terms = DeferTerms(pending, most=settings.trade_service_defer_max_records)
+    return ReceiveExecutions(executions, portfolios, terms)
+
+
+def _pending_terms(settings: Settings) -> PendingTerms:
+    # Nobody waits for these lookups: each has the time for at least one whole attempt.
+    lookup_seconds = max(_PENDING_LOOKUP_SECONDS, settings.trade_service_timeout_seconds + 1)
+    return PendingTerms(
+        max_age=timedelta(seconds=settings.trade_service_defer_max_age_seconds),
+        lookups_at_once=max(1, round(settings.trade_service_max_lookups * _PENDING_LOOKUPS_SHARE)),
+        lookup_seconds=lookup_seconds,
+        lease=timedelta(seconds=lookup_seconds) + _PENDING_LEASE_MARGIN,
+    )
 
 
 def _sends(

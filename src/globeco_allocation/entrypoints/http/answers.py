@@ -12,7 +12,7 @@ from globeco_allocation.domain.batch import Batch
 from globeco_allocation.domain.delivery import Delivery, Reject
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.money import plain
-from globeco_allocation.domain.use_cases.receive import Created, Failed, Receipt
+from globeco_allocation.domain.use_cases.receipts import Created, Deferred, Failed, Receipt
 from globeco_allocation.entrypoints.send_report import SendReport
 from globeco_allocation.ports.executions import Page
 
@@ -203,7 +203,7 @@ def create_answer(receipts: list[Receipt]) -> CreateAnswer:
     results = [_result(one) for one in receipts]
     statuses = [one.status for one in results]
     return CreateAnswer(
-        processed_count=statuses.count("created"),
+        processed_count=statuses.count("created") + statuses.count("deferred"),
         skipped_count=statuses.count("skipped"),
         error_count=statuses.count("error"),
         results=results,
@@ -257,6 +257,8 @@ def _result(receipt: Receipt) -> ResultAnswer:
     key = receipt.execution_service_id
     if isinstance(receipt, Created):
         return ResultAnswer(key, "created", execution_id=receipt.execution_id)
+    if isinstance(receipt, Deferred):
+        return ResultAnswer(key, "deferred")
     if isinstance(receipt, Failed):
         return ResultAnswer(key, "error", error=receipt.message)
     known = msgspec.UNSET if receipt.execution_id is None else receipt.execution_id

@@ -8,7 +8,7 @@ import structlog
 from litestar import Request, Response, get, post
 
 from globeco_allocation.domain.execution import LARGEST_ID, NewExecution
-from globeco_allocation.domain.use_cases.receive import Receipt, Skipped, Unreadable
+from globeco_allocation.domain.use_cases.receipts import Deferred, Receipt, Skipped, Unreadable
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.answers import (
     CreateAnswer,
@@ -65,8 +65,12 @@ async def _receive(state: AppState, records: Sequence[NewExecution | Unreadable]
     """Receive the records, count and log what came of them; all of it also when the caller is gone."""
     receipts = await state.services.receive(records)
     answer = create_answer(receipts)
+    deferred = sum(isinstance(one, Deferred) for one in receipts)
+    if deferred:
+        state.services.pending_lookups.wake()
     state.metrics.executions_answered(
-        created=answer.processed_count,
+        created=answer.processed_count - deferred,
+        deferred=deferred,
         skipped=answer.skipped_count,
         failed=answer.error_count,
         differing=_report_differing(receipts),
@@ -81,12 +85,12 @@ def _status(answer: CreateAnswer) -> HTTPStatus:
 
 
 def _report_differing(receipts: list[Receipt]) -> int:
-    differing = [one for one in receipts if isinstance(one, Skipped) and one.differing]
+    differing = [one for one in receipts if isinstance(one, Skipped | Deferred) and one.differing]
     for one in differing:
         _log.warning(
             logs.REPEAT_DIFFERS,
             execution_service_id=one.execution_service_id,
-            execution_id=one.execution_id,
+            execution_id=one.execution_id if isinstance(one, Skipped) else None,
             fields=[camel_case(name) for name in one.differing],
         )
     return len(differing)

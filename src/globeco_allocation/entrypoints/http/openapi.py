@@ -94,10 +94,14 @@ def _create(options: HttpOptions) -> Json:
         "Receive 1 to 100 executions",
         "Each record is judged alone: a faulty one never spoils the others. A known `executionServiceId` is "
         "`skipped` and never overwritten, so a request may be repeated at will. Open executions are "
-        "`skipped`. The work goes on when the caller hangs up.",
+        "`skipped`. With TRADE_SERVICE_DEFER, an execution whose portfolio cannot be looked up at once is "
+        "`deferred`: it is safe, and becomes an execution once the Trade Service has answered. The work goes "
+        "on when the caller hangs up.",
         {
             "201": answer(
-                "Nothing failed: each record is created or skipped.", "ReceiptList", examples.RECEIVED
+                "Nothing failed: each record is created, deferred or skipped.",
+                "ReceiptList",
+                examples.RECEIVED,
             ),
             "207": answer("Some records failed, not all.", "ReceiptList", examples.PARTLY_RECEIVED),
             "400": answer(

@@ -33,6 +33,7 @@ _KNOWN: Final[Json] = {
     "error": "execution already exists",
     "executionId": 9,
 }
+_DEFERRED: Final[Json] = {"executionServiceId": 5002, "status": "deferred"}
 _STILL_OPEN: Final[Json] = {
     "executionServiceId": 5005,
     "status": "skipped",
@@ -110,7 +111,7 @@ def receipt_list(*results: Json) -> Json:
     """Make Create's answer to these results."""
     statuses = [one["status"] for one in results]
     return {
-        "processedCount": statuses.count("created"),
+        "processedCount": statuses.count("created") + statuses.count("deferred"),
         "skippedCount": statuses.count("skipped"),
         "errorCount": statuses.count("error"),
         "results": list(results),
@@ -130,6 +131,7 @@ REPORTS: Final[Json] = {
 RECEIVED: Final[Json] = {
     "created": receipt_list(_CREATED),
     "the same again": receipt_list(_KNOWN),
+    "deferred, for the Trade Service is away": receipt_list(_DEFERRED),
 }
 PARTLY_RECEIVED: Final[Json] = {
     "three records with three outcomes": receipt_list(_CREATED, _STILL_OPEN, _FAILED)

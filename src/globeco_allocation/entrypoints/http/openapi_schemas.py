@@ -126,7 +126,7 @@ def _execution() -> Json:
 
 def _receipt_list() -> Json:
     return _object(
-        processedCount=_count("Records created."),
+        processedCount=_count("Records created or deferred."),
         skippedCount=_count("Records skipped."),
         errorCount=_count("Records that failed."),
         results={
@@ -144,7 +144,11 @@ def _receipt() -> Json:
             "format": "int64",
             "description": "The record's, as far as it could be read; else 0.",
         },
-        status={"enum": ["created", "skipped", "error"]},
+        status={
+            "enum": ["created", "deferred", "skipped", "error"],
+            "description": "`deferred`: safe, and an execution once its portfolio is known; the background "
+            "work looks it up, and a person is told if it cannot. It has neither `error` nor `executionId`.",
+        },
     )
     receipt["properties"] |= {
         "error": {

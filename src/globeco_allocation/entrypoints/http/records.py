@@ -15,7 +15,7 @@ import msgspec
 from globeco_allocation.domain.errors import Fault, InvalidExecutionError
 from globeco_allocation.domain.execution import ExecutionFields, NewExecution
 from globeco_allocation.domain.instant import parse_instant
-from globeco_allocation.domain.use_cases.receive import Unreadable
+from globeco_allocation.domain.use_cases.receipts import Unreadable
 from globeco_allocation.entrypoints.http.mending import mend
 
 MOST_RECORDS: Final = 100

@@ -1,0 +1,175 @@
+"""The work on pending executions in the background, in each replica, and its owner.
+
+It runs whether or not records are deferred now: what was deferred before it was switched off is worked off,
+too. With nothing pending it costs one look into a small index every few seconds.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from globeco_allocation.domain.errors import StoreUnavailableError
+from globeco_allocation.domain.use_cases.look_up_pending import LookUpPending, PendingRound
+from globeco_allocation.entrypoints import logs
+from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
+from globeco_allocation.ports.pending import PendingExecutions
+
+POLL_SECONDS = 2.0
+"""Between two looks for what is due, when nothing is deferred by this process meanwhile."""
+
+OUTAGE_SECONDS = 1.0
+"""Between two rounds of which nothing came: the Trade Service or the database is away."""
+
+FAULT_SECONDS = 30.0
+"""After a fault of ours, which is logged with its traceback."""
+
+COUNT_SECONDS = 10.0
+"""Between two counts for the metrics."""
+
+PATIENCE_SECONDS = 5.0
+"""Trouble that is over by then is not worth a line in the log."""
+
+REMINDER_SECONDS = 300.0
+"""Between two lines about the same trouble."""
+
+_log: Any = structlog.get_logger("globeco_allocation.pending")
+
+
+class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
+    """Looks up pending executions for as long as its context lasts.
+
+    Args:
+        look_up: The use case: one round for each call.
+        pending: What waits, to be counted.
+        metrics: Where it is counted.
+        may_begin: Asked until it says yes: before its tables are there, the database is left alone.
+        grace_seconds: How long the end waits for the round under way.
+        patience_seconds: How long trouble lasts before it is told of.
+    """
+
+    def __init__(
+        self,
+        look_up: LookUpPending,
+        pending: PendingExecutions,
+        metrics: Metrics,
+        *,
+        may_begin: Callable[[], bool] = lambda: True,
+        grace_seconds: float = 1.0,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._look_up = look_up
+        self._pending = pending
+        self._metrics = metrics
+        self._may_begin = may_begin
+        self._tasks = OwnedTasks(grace_seconds)
+        self._woken = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._database_away = _Trouble(patience_seconds)
+        self._nothing_found = _Trouble(patience_seconds)
+        self._count_at = 0.0
+
+    def wake(self) -> None:
+        """Look for what is due now: something was deferred."""
+        self._woken.set()
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        self._tasks.start(self._run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the round under way end, or break it off; others go on with it when its lease is over."""
+        self._ending.set()
+        self._woken.set()
+        await self._tasks.__aexit__(kind, error, trace)
+
+    async def _run(self) -> None:
+        while not self._ending.is_set():
+            if not self._may_begin():
+                await _until(self._ending, OUTAGE_SECONDS)
+                continue
+            self._woken.clear()
+            early_end, seconds = await self._round()
+            await _until(early_end, seconds)
+
+    async def _round(self) -> tuple[asyncio.Event, float]:
+        """Do one round.
+
+        Returns:
+            What ends the rest before the next one, and how long the rest is at most.
+        """
+        try:
+            found = await self._look_up()
+            self._note(found)
+            await self._count()
+        except StoreUnavailableError as error:
+            self._database_away.lasts(str(error))
+            return self._ending, OUTAGE_SECONDS
+        except Exception:  # noqa: BLE001 - one fault must not end the work for ever
+            _log.exception(logs.PENDING_FAILED)
+            return self._ending, FAULT_SECONDS
+        self._database_away.ended()
+        if not found.taken:
+            return self._woken, POLL_SECONDS
+        if len(found.put_off) < found.taken:
+            self._nothing_found.ended()
+            return self._woken, 0.0
+        self._nothing_found.lasts(next(iter(found.put_off.values())))
+        return self._ending, OUTAGE_SECONDS
+
+    def _note(self, found: PendingRound) -> None:
+        self._metrics.pending_looked_up(found)
+        if found.given_up:
+            _log.error(
+                logs.PENDING_GIVEN_UP,
+                executions=[
+                    {"execution_service_id": key, "reason": reason} for key, reason in found.given_up.items()
+                ],
+            )
+
+    async def _count(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._count_at:
+            self._count_at = now + COUNT_SECONDS
+            self._metrics.pending_counted(await self._pending.counts())
+
+
+class _Trouble:
+    """Trouble that is told of once it lasts, and then seldom, however often it comes and goes."""
+
+    def __init__(self, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
+        self._since: float | None = None
+        self._told_at: float | None = None
+        self._told = False
+
+    def lasts(self, reason: str) -> None:
+        """Note that it is there."""
+        now = asyncio.get_running_loop().time()
+        self._since = now if self._since is None else self._since
+        recently = self._told_at is not None and now - self._told_at < REMINDER_SECONDS
+        if now - self._since >= self._patience_seconds and not recently:
+            self._told_at, self._told = now, True
+            _log.warning(logs.PENDING_HELD_UP, reason=reason)
+
+    def ended(self) -> None:
+        """Note that it is over."""
+        if self._told:
+            _log.info(logs.PENDING_GOES_ON)
+        self._since, self._told = None, False
+
+
+async def _until(signal: asyncio.Event, seconds: float) -> None:
+    """Rest for so long, or until the signal."""
+    try:
+        async with asyncio.timeout(seconds):
+            await signal.wait()
+    except TimeoutError:
+        pass
