@@ -1,47 +1,56 @@
-"""The three stores of one database, once in memory and once in PostgreSQL, for the same tests."""
+"""The stores of one database, once in memory and once in PostgreSQL, for the same tests."""
 
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import AsyncGenerator
 
 import pytest
+from tests.contract.stores import Stores
 
 from globeco_allocation.adapters.memory.batches import MemoryBatches
 from globeco_allocation.adapters.memory.clock import MemoryClock
 from globeco_allocation.adapters.memory.database import MemoryDatabase
 from globeco_allocation.adapters.memory.deliveries import MemoryDeliveries
 from globeco_allocation.adapters.memory.executions import MemoryExecutions
-from globeco_allocation.adapters.postgres.batches import PostgresBatches
-from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
-from globeco_allocation.adapters.postgres.executions import PostgresExecutions
+from globeco_allocation.adapters.memory.leases import MemoryLeases
+from globeco_allocation.adapters.memory.output_directory import MemoryOutputDirectory
+from globeco_allocation.adapters.memory.resolutions import MemoryResolutions
 from globeco_allocation.adapters.postgres.pool import open_pool
-from globeco_allocation.ports.batches import Batches
-from globeco_allocation.ports.deliveries import Deliveries
-from globeco_allocation.ports.executions import Executions
-
-
-@dataclass(frozen=True)
-class Stores:
-    """The stores of a fresh database, and its clock."""
-
-    executions: Executions
-    batches: Batches
-    deliveries: Deliveries
-    step_clock: Callable[[timedelta], None]
 
 
 @pytest.fixture(params=["memory", "postgres"])
 async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
+    """The stores of a fresh database; in PostgreSQL, too, its clock moves only forward unless it is stepped."""
     if request.param == "memory":
         clock = MemoryClock()
         database = MemoryDatabase(clock)
 
         yield Stores(
-            MemoryExecutions(database), MemoryBatches(database), MemoryDeliveries(database), clock.step
+            MemoryExecutions(database),
+            MemoryBatches(database),
+            MemoryDeliveries(database),
+            MemoryLeases(database),
+            MemoryResolutions(database),
+            MemoryOutputDirectory(database),
+            clock.step,
         )
     else:
+        from globeco_allocation.adapters.postgres.batches import PostgresBatches  # noqa: PLC0415
+        from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries  # noqa: PLC0415
+        from globeco_allocation.adapters.postgres.executions import PostgresExecutions  # noqa: PLC0415
+        from globeco_allocation.adapters.postgres.leases import PostgresLeases  # noqa: PLC0415
+        from globeco_allocation.adapters.postgres.output_directory import (  # noqa: PLC0415
+            PostgresOutputDirectory,
+        )
+        from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions  # noqa: PLC0415
+
+        # First, for it is seen only by connections opened later, and as long as SQL says clock_timestamp().
         step_clock = request.getfixturevalue("step_database_clock")
         async with open_pool(request.getfixturevalue("database")) as pool:
             yield Stores(
-                PostgresExecutions(pool), PostgresBatches(pool), PostgresDeliveries(pool), step_clock
+                PostgresExecutions(pool),
+                PostgresBatches(pool),
+                PostgresDeliveries(pool),
+                PostgresLeases(pool),
+                PostgresResolutions(pool),
+                PostgresOutputDirectory(pool),
+                step_clock,
             )

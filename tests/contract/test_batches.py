@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
-from typing import Protocol
 
 import pytest
+from tests.contract.stores import ONE, Stores
 
 from globeco_allocation.domain import (
     FIRST_START,
@@ -16,33 +16,28 @@ from globeco_allocation.domain import (
     FileQuantity,
     WindowTakenError,
 )
-from globeco_allocation.ports.batches import Batches
-from globeco_allocation.ports.executions import Executions
+from globeco_allocation.ports.batches import Batches, LeasedBatch
 
 Allocate = Callable[..., AllocatedExecution]
 
-TERMS = ClaimTerms(file_quantity=FileQuantity.FILLED, lane_count=3, requested_by="correlation-1")
+TERMS = ClaimTerms(
+    file_quantity=FileQuantity.FILLED, lane_count=3, file_max_records=250, requested_by="correlation-1"
+)
 HOUR = timedelta(hours=1)
 
 
-class Stores(Protocol):
-    @property
-    def executions(self) -> Executions: ...
-
-    @property
-    def batches(self) -> Batches: ...
-
-    @property
-    def step_clock(self) -> Callable[[timedelta], None]: ...
-
-
 async def claim_next(batches: Batches) -> Batch:
-    return await batches.claim(await batches.last_start(), TERMS)
+    return (await batches.claim(await batches.last_start(), TERMS, ONE)).batch
 
 
 async def ids_in(batches: Batches, batch: Batch) -> list[int]:
     async with batches.executions(batch) as executions:
         return [execution.execution_service_id async for execution in executions]
+
+
+async def sizes_in(batches: Batches, batch: Batch) -> dict[str, int]:
+    async with batches.portfolio_sizes(batch) as sizes:
+        return {portfolio_id: size async for portfolio_id, size in sizes}
 
 
 async def test_the_first_window_begins_where_every_database_does(stores: Stores) -> None:
@@ -73,7 +68,6 @@ async def test_a_batch_takes_in_what_was_kept_before_it_and_nothing_later(
 
     assert await ids_in(stores.batches, first) == [2, 1]
     assert await ids_in(stores.batches, second) == [3]
-    assert not await stores.batches.is_empty(first)
 
 
 async def test_a_claimed_batch_is_found_again_with_its_terms(stores: Stores) -> None:
@@ -94,27 +88,27 @@ async def test_a_window_may_be_empty(stores: Stores, allocate: Allocate) -> None
     await claim_next(stores.batches)
     batch = await claim_next(stores.batches)
 
-    assert await stores.batches.is_empty(batch)
+    assert await sizes_in(stores.batches, batch) == {}
     assert await ids_in(stores.batches, batch) == []
 
 
 async def test_a_window_is_claimed_only_once(stores: Stores) -> None:
     last_start = await stores.batches.last_start()
-    first = await stores.batches.claim(last_start, TERMS)
+    first = await stores.batches.claim(last_start, TERMS, ONE)
 
     with pytest.raises(WindowTakenError):
-        await stores.batches.claim(last_start, TERMS)
-    assert await stores.batches.last_start() == first.start
+        await stores.batches.claim(last_start, TERMS, ONE)
+    assert await stores.batches.last_start() == first.batch.start
 
 
 async def test_of_those_who_claim_a_window_at_once_one_has_it(stores: Stores) -> None:
     last_start = await stores.batches.last_start()
 
     answers = await asyncio.gather(
-        *(stores.batches.claim(last_start, TERMS) for _ in range(6)), return_exceptions=True
+        *(stores.batches.claim(last_start, TERMS, ONE) for _ in range(6)), return_exceptions=True
     )
 
-    assert sum(isinstance(answer, Batch) for answer in answers) == 1
+    assert sum(isinstance(answer, LeasedBatch) for answer in answers) == 1
     assert sum(isinstance(answer, WindowTakenError) for answer in answers) == 5
 
 
@@ -123,7 +117,7 @@ async def test_no_window_begins_where_no_batch_started(stores: Stores, off: time
     last_start = (await claim_next(stores.batches)).start
 
     with pytest.raises(WindowTakenError):
-        await stores.batches.claim(last_start + off, TERMS)
+        await stores.batches.claim(last_start + off, TERMS, ONE)
     assert await stores.batches.last_start() == last_start
 
 
@@ -165,7 +159,7 @@ async def test_a_clock_that_steps_back_before_a_claim_hides_no_execution(
     later = await claim_next(stores.batches)
 
     assert await ids_in(stores.batches, batch) == [1, 2]
-    assert await stores.batches.is_empty(later)
+    assert await ids_in(stores.batches, later) == []
 
 
 async def test_a_long_window_is_read_whole_and_by_ascending_id(stores: Stores, allocate: Allocate) -> None:
@@ -210,3 +204,56 @@ async def test_a_readers_own_error_passes_through(stores: Stores, allocate: Allo
     with pytest.raises(OSError, match="disk full"):
         await read_onto_a_full_disk()
     assert await ids_in(stores.batches, batch) == [1]
+
+
+async def test_each_portfolio_in_a_window_is_counted(stores: Stores, allocate: Allocate) -> None:
+    await stores.executions.keep([allocate(key, f"P-{key % 3}") for key in range(1, 12)])
+    batch = await claim_next(stores.batches)
+    await stores.executions.keep([allocate(12, "P-0"), allocate(13, "P-4")])
+
+    assert await sizes_in(stores.batches, batch) == {"P-0": 3, "P-1": 4, "P-2": 4}
+
+
+async def test_portfolios_may_be_read_in_part_and_again(stores: Stores, allocate: Allocate) -> None:
+    await stores.executions.keep([allocate(key, f"P-{key}") for key in range(1, 1_001)])
+    batch = await claim_next(stores.batches)
+
+    for _ in range(12):  # more often than there are connections
+        async with stores.batches.portfolio_sizes(batch) as sizes:
+            assert (await anext(sizes))[1] == 1
+    assert len(await sizes_in(stores.batches, batch)) == 1_000
+
+
+async def test_the_batch_that_holds_a_stamp_is_found(stores: Stores, allocate: Allocate) -> None:
+    batches = [await claim_next(stores.batches) for _ in range(3)]
+    await stores.executions.keep([allocate(1)])
+    waiting = await stores.executions.known([1])
+
+    for batch in batches:
+        assert await stores.batches.holding(batch.window.previous_start) == (batch.id, batch)
+    assert await stores.batches.holding(waiting[1].ready_to_send_timestamp or FIRST_START) is None
+
+
+async def test_a_stamp_in_another_programs_window_names_no_batch_of_ours(stores: Stores) -> None:
+    await claim_next(stores.batches)
+
+    assert await stores.batches.holding(FIRST_START - HOUR) == (1, None)
+    assert await stores.batches.holding(FIRST_START - timedelta(days=400)) is None
+
+
+async def test_batches_are_listed_newest_first_a_page_at_a_time(stores: Stores) -> None:
+    batches = [await claim_next(stores.batches) for _ in range(5)]
+    newest_first = tuple(reversed(batches))
+    page = await stores.batches.page(limit=2, offset=1)
+
+    assert (page.batches, page.total) == (newest_first[1:3], 5)
+    assert (await stores.batches.page(limit=10, offset=0)).batches == newest_first
+    assert (await stores.batches.page(limit=10, offset=5)).batches == ()
+
+
+async def test_what_no_text_column_can_hold_hinders_no_claim(stores: Stores) -> None:
+    terms = ClaimTerms(requested_by=f"a\0b{chr(0xD800)}c")
+    batch = (await stores.batches.claim(await stores.batches.last_start(), terms, ONE)).batch
+
+    assert batch.terms.requested_by == "a\ufffdb?c"
+    assert await stores.batches.get(batch.id) == batch
