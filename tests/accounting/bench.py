@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.accounting.permit import Permit
+
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
-from globeco_allocation.domain import AccountingRun
+from globeco_allocation.domain.accounting_run import AccountingRun, RunOrder
 
 NAME = "transactions_20260302_160000_7.csv"
 PATIENCE = 30.0
@@ -59,7 +61,20 @@ class Bench:
         return sorted(path.name for path in self.out.iterdir() if not path.name.startswith("."))
 
 
-async def load(cli: SubprocessCli, file_name: str, attempt: int) -> AccountingRun:
-    """Wait for a turn and run."""
-    async with cli.turn() as turn:
-        return await turn.run(file_name, attempt)
+def order_for(
+    file_name: str = NAME, attempt: int = 1, *, lane: int = 0, lane_count: int = 1, uid: str = ""
+) -> RunOrder:
+    return RunOrder(
+        batch_id=7, attempt=attempt, file_name=file_name, lane=lane, lane_count=lane_count, uid=uid
+    )
+
+
+async def load(
+    cli: SubprocessCli,
+    file_name: str = NAME,
+    attempt: int = 1,
+    permit: Permit | None = None,
+    **order: Any,  # noqa: ANN401
+) -> AccountingRun:
+    """Find or start a run, with every permit."""
+    return await cli.run(order_for(file_name, attempt, **order), permit or Permit())

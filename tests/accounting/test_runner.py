@@ -12,15 +12,18 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.accounting.bench import NAME, PATIENCE, Bench, load
+from tests.accounting.bench import NAME, PATIENCE, Bench, load, order_for
+from tests.accounting.permit import Permit
 
-from globeco_allocation.adapters.memory.clock import MemoryClock
-from globeco_allocation.adapters.memory.database import MemoryDatabase
-from globeco_allocation.adapters.memory.deliveries import MemoryDeliveries
-from globeco_allocation.adapters.memory.files import MemoryFiles
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
-from globeco_allocation.domain import CliNotStartedError, DeliveryStatus, PrintedCounts, WrittenFile
-from globeco_allocation.domain.use_cases import DeliverFile
+from globeco_allocation.adapters.subprocess_cli.living_process import ProcessMark
+from globeco_allocation.domain.accounting_run import PrintedCounts
+from globeco_allocation.domain.errors import (
+    CliNotStartedError,
+    LeaseLostError,
+    RunNotFollowedError,
+    StoreUnavailableError,
+)
 
 RESULTS = "=== Processing Results ===\\nTotal Records: 1\\nSuccess Records: 1\\nError Records: 0"
 SUCCEEDS = f'print("{RESULTS}")'
@@ -61,7 +64,13 @@ async def test_a_run_that_ends_leaves_its_counts_and_its_outputs(bench: Bench) -
     run = await load(bench.cli(SUCCEEDS), NAME, 1)
 
     assert (run.exit_code, run.counts) == (0, PrintedCounts(1, 1, 0))
-    assert bench.leftovers() == [NAME, f"{NAME}.stderr.log", f"{NAME}.stdout.log"]
+    assert bench.leftovers() == [
+        NAME,
+        f"{NAME}.run.json",
+        f"{NAME}.stderr.log",
+        f"{NAME}.stdout.log",
+    ]
+    assert list((bench.out / ".running").iterdir()) == []
 
 
 async def test_a_failed_run_tells_its_exit_code_and_its_last_words(bench: Bench) -> None:
@@ -111,7 +120,7 @@ async def test_a_run_past_its_time_is_killed_with_its_children(bench: Bench, pro
     took = time.monotonic() - began
     pids = [int(pid) for pid in (bench.out / "pids").read_text().split()]
 
-    assert run.exit_code is None
+    assert (run.exit_code, run.timed_out) == (None, True)
     assert 3 <= took < 9
     assert len(pids) == 2
     await bench.until(lambda: all(map(_gone, pids)))
@@ -135,7 +144,7 @@ async def test_a_run_that_ends_well_in_its_grace_counts_as_killed_all_the_same(b
     )
     run = await load(bench.cli(program, timeout_seconds=1.5), NAME, 1)
 
-    assert run.exit_code is None
+    assert (run.exit_code, run.timed_out, run.completed) == (None, True, False)
 
 
 async def test_a_run_past_its_time_is_not_left_running_by_a_shutdown(bench: Bench) -> None:
@@ -168,14 +177,78 @@ async def test_a_flood_of_output_takes_no_memory(bench: Bench) -> None:
 
 async def test_what_earlier_attempts_left_is_put_aside_never_replaced(bench: Bench) -> None:
     cli = bench.cli(f"import sys\nopen(sys.argv[1] + '.errors.csv', 'w').write('errors')\n{SUCCEEDS}")
-    for attempt in (1, 2, 2, 3):
+    (bench.out / f"{NAME}.errors.csv.attempt-1").write_text("somebody's")
+    for attempt in (1, 2, 3):
         await load(cli, NAME, attempt)
 
     errors = [name for name in bench.leftovers() if ".errors.csv" in name]
     assert errors == [
         f"{NAME}.errors.csv{ending}" for ending in ("", ".attempt-1", ".attempt-1.1", ".attempt-2")
     ]
-    assert len([name for name in bench.leftovers() if ".stdout.log" in name]) == 4
+    for kind in (".stdout.log", ".stderr.log", ".run.json"):
+        kept = [name for name in bench.leftovers() if kind in name]
+        assert kept == [f"{NAME}{kind}{ending}" for ending in ("", ".attempt-1", ".attempt-2")]
+
+
+async def test_a_run_is_written_down_for_whoever_comes_after(bench: Bench) -> None:
+    permit = Permit()
+    await load(bench.cli(SUCCEEDS), NAME, 3, permit, lane=2, lane_count=4)
+    path = bench.out / f"{NAME}.run.json"
+    record = json.loads(path.read_text())
+
+    assert (record["run"], record["attempt"]) == ("allocation-20260302-160000-7-a3", 3)
+    assert (record["lane"], record["lane_count"]) == (2, 4)
+    assert permit.told == ["begin", record["uid"]]
+    assert ProcessMark.parse(record["uid"]) is not None
+    assert path.stat().st_mode & 0o777 == 0o664
+
+
+async def test_a_run_that_cannot_be_stored_as_identified_is_followed_all_the_same(bench: Bench) -> None:
+    run = await load(bench.cli(SUCCEEDS), permit=Permit(loss=StoreUnavailableError("away")))
+
+    assert run.exit_code == 0
+
+
+async def test_a_run_whose_delivery_another_one_goes_on_with_is_left_to_it(bench: Bench) -> None:
+    cli = bench.cli(f"import time\ntime.sleep(0.5)\n{SUCCEEDS}")
+    with pytest.raises(LeaseLostError):
+        await load(cli, permit=Permit(loss=LeaseLostError("lost")))
+    successor = Permit()
+    run = await load(cli, permit=successor)
+
+    assert run.counts == PrintedCounts(1, 1, 0)
+    assert successor.told == []
+
+
+async def test_an_earlier_attempt_is_not_told_by_what_a_later_one_left(bench: Bench) -> None:
+    cli = bench.cli(SUCCEEDS)
+    await load(cli, NAME, 2)
+
+    with pytest.raises(RunNotFollowedError, match="attempt 2 was begun"):
+        await load(cli, NAME, 1)
+
+
+async def test_a_run_whose_record_cannot_be_read_is_not_started_again(bench: Bench) -> None:
+    cli = bench.cli(SUCCEEDS)
+    await load(cli, NAME, 1)
+    (bench.out / f"{NAME}.run.json").write_text("{")
+    told = [await load(cli, NAME, 1) for _ in range(2)]
+
+    assert [(run.exit_code, run.counts, run.completed) for run in told] == [(None, None, False)] * 2
+    assert (await load(cli, NAME, 2)).exit_code == 0
+
+
+async def test_a_known_run_whose_directory_was_lost_is_not_started_again(bench: Bench) -> None:
+    permit = Permit()
+    await load(bench.cli(SUCCEEDS), NAME, 1, permit)
+    for path in bench.out.iterdir():
+        if path.is_file():
+            path.unlink()
+    again = Permit()
+    run = await load(bench.cli(SUCCEEDS), NAME, 1, again, uid=permit.told[1])
+
+    assert (run.counts, run.completed) == (None, False)
+    assert again.told == []
 
 
 async def test_an_input_that_the_cli_deletes_is_there_again(bench: Bench) -> None:
@@ -221,6 +294,7 @@ async def test_a_program_that_cannot_run_is_told_without_a_path(
     assert "/" not in str(caught.value)
     assert bench.leftovers() == [NAME]
     assert list((bench.out / ".kept").iterdir()) == []
+    assert list((bench.out / ".running").iterdir()) == []
 
 
 async def test_too_long_an_argument_is_no_run(bench: Bench) -> None:
@@ -230,80 +304,44 @@ async def test_too_long_an_argument_is_no_run(bench: Bench) -> None:
         await load(SubprocessCli(template, bench.out, PATIENCE), NAME, 1)
 
 
-async def test_without_its_directory_nothing_starts(bench: Bench) -> None:
-    cli = bench.cli(SUCCEEDS)
+async def test_without_its_directory_nothing_starts_and_nothing_is_known(bench: Bench) -> None:
+    cli, permit = bench.cli(SUCCEEDS), Permit()
     bench.out.rename(bench.path / "elsewhere")
 
+    with pytest.raises(RunNotFollowedError, match="output directory is missing"):
+        await load(cli, NAME, 1, permit)
     with pytest.raises(CliNotStartedError, match="output directory is missing"):
-        await load(cli, NAME, 1)
+        await cli.check()
+    assert permit.told == []
 
 
 async def test_after_a_failed_start_the_lane_is_free(bench: Bench) -> None:
     with pytest.raises(CliNotStartedError):
         await load(bench.cli(SUCCEEDS), "absent.csv", 1)
 
-    assert (await load(bench.cli(SUCCEEDS, turn_seconds=0), NAME, 1)).exit_code == 0
+    assert (await load(bench.cli(SUCCEEDS, timeout_seconds=1), NAME, 1)).exit_code == 0
 
 
-def test_a_template_without_a_file_is_refused_at_once(bench: Bench) -> None:
-    with pytest.raises(ValueError, match=r"must hold \{filename\}"):
-        SubprocessCli(CommandTemplate.parse("cli process"), bench.out, PATIENCE)
+async def test_a_check_finds_nothing_wrong_and_leaves_nothing(bench: Bench) -> None:
+    await bench.cli(SUCCEEDS).check()
+
+    assert [path.name for path in bench.out.iterdir()] == [NAME]
 
 
-DOCKER = """#!/bin/sh
-echo "$@" >> "{log}"
-case "$1" in run) trap '' TERM; exec sleep 60;; esac
-"""
-
-
-async def test_a_container_past_its_time_is_killed_by_its_name(bench: Bench) -> None:
-    docker, log = bench.path / "docker", bench.path / "log"
-    docker.write_text(DOCKER.format(log=log))
-    docker.chmod(0o755)
-    template = CommandTemplate.parse(f"{docker} run --rm image process --file /data/{{filename}}")
-    run = await load(SubprocessCli(template, bench.out, 2.0, grace_seconds=0.2), NAME, 2)
-
-    name = "globeco-transactions_20260302_160000_7-2"
-    assert run.exit_code is None
-    assert log.read_text().splitlines() == [
-        f"run --name {name} image process --file /data/{NAME}",
-        f"kill {name}",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("fault", "status", "error"),
-    [
-        ("", DeliveryStatus.DELIVERED, ""),
-        ("refuse-all", DeliveryStatus.FAILED, "0 of 2 records booked, 2 refused"),
-        ("server-down", DeliveryStatus.FAILED, "2 not known to be booked"),
-        ("killed", DeliveryStatus.FAILED, "exit code -9"),
-        ("exit-1", DeliveryStatus.FAILED, "failed on request"),
-        ("garbage", DeliveryStatus.FAILED, "printed no counts"),
-        ("unreadable-answer", DeliveryStatus.FAILED, "2 not known to be booked"),
-        ("hang", DeliveryStatus.FAILED, "killed past its time limit"),
-    ],
-)
-async def test_a_delivery_has_the_outcome_that_its_run_earned(
-    bench: Bench, fault: str, status: DeliveryStatus, error: str
+async def test_where_locks_keep_nobody_out_nothing_is_delivered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = "683b6b9620f302c879a5fef4,68336002fe95851f0a2aeda9"
-    rows = "".join(f"{ids},AC{number},BUY,100.00000000,50.12500000,20260302\n" for number in (1, 2))
-    header = "portfolio_id,security_id,source_id,transaction_type,quantity,price,transaction_date\n"
-    bench.file.write_text(header + rows)
-    template = CommandTemplate.parse(
-        f"{sys.executable} -m globeco_allocation.entrypoints.simulated.accounting_cli"
-        " process --file {filename} --output-dir {output_dir}"
-    )
-    environment = {**os.environ, "SIMULATED_ACCOUNTING_FAULT": fault}
-    limit = 2.0 if fault == "hang" else PATIENCE
-    cli = SubprocessCli(template, bench.out, limit, grace_seconds=1, environment=environment)
-    deliveries = MemoryDeliveries(MemoryDatabase(MemoryClock()))
-    delivery = await deliveries.claimed(2, NAME)
-    await deliveries.written(delivery.id, WrittenFile(2, bench.file.stat().st_size, ""))
-    (delivery,) = await deliveries.of_batch(2)
-    outcome = await DeliverFile(deliveries, cli, MemoryFiles())(delivery)
+    monkeypatch.setattr("fcntl.flock", lambda *_: None)  # a network mount that lets everybody in
 
-    assert outcome.status is status
-    assert error in outcome.error
-    assert bench.file.read_text() == header + rows
+    with pytest.raises(CliNotStartedError, match="file locks do not work in OUTPUT_DIR"):
+        await bench.cli(SUCCEEDS).check()
+
+
+async def test_a_template_without_a_file_is_a_fault_where_it_is_used(bench: Bench) -> None:
+    cli, permit = SubprocessCli(CommandTemplate.parse("cli process"), bench.out, PATIENCE), Permit()
+
+    with pytest.raises(CliNotStartedError, match=r"CLI_COMMAND\) must hold \{filename\}"):
+        await cli.check()
+    with pytest.raises(CliNotStartedError, match=r"must hold \{filename\}"):
+        await cli.run(order_for(), permit)
+    assert permit.told == []

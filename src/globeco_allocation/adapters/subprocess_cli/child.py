@@ -41,7 +41,7 @@ class Child:
         directory: Path,
         stdout: int,
         stderr: int,
-        inherited: int,
+        inherited: Sequence[int],
     ) -> "Child":
         """Start a program without a shell; blocks until it runs.
 
@@ -55,10 +55,15 @@ class Child:
             stderr=stderr,
             cwd=directory,
             env=environment,
-            pass_fds=(inherited,),
+            pass_fds=tuple(inherited),
             start_new_session=True,
         )
         return cls(process)
+
+    @property
+    def pid(self) -> int:
+        """Its id, and its group's, until it is let go."""
+        return self._process.pid
 
     async def ended(self, timeout_seconds: float) -> bool:
         """Wait for the end for so long; tells whether it came."""

@@ -4,13 +4,30 @@ import os
 import re
 import shlex
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
-from globeco_allocation.adapters.subprocess_cli.container import as_named_container, kills_container
-
-FIELDS = ("filename", "output_dir", "home", "run")
+from globeco_allocation.adapters.subprocess_cli.container import (
+    ContainerWords,
+    as_named_container,
+    container_of,
+)
 
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)?\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """What the fields of a template stand for in one run; see `CommandTemplate`."""
+
+    filename: str
+    output_dir: str
+    home: str
+    run: str
+
+    def filled_in(self, words: Sequence[str]) -> list[str]:
+        """Return the words with every field replaced."""
+        return [_FIELD.sub(lambda match: str(getattr(self, match[1])), word) for word in words]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +79,26 @@ class CommandTemplate:
         """The program's bare name, for messages."""
         return os.path.basename(self.words[0])  # noqa: PTH119 - a word of a command, not a path
 
-    def argv(self, *, filename: str, output_dir: str, home: str, run: str) -> list[str]:
+    def argv(self, values: Values) -> list[str]:
         """Return the argument vector of one run.
 
         The program is looked up from the service's own directory and ``PATH``, for the run has another
         working directory; what cannot be found is left as it is, and the start says so.
         """
-        values = {"filename": filename, "output_dir": output_dir, "home": home, "run": run}
-        program, *arguments = (_FIELD.sub(lambda match: values[match[1]], word) for word in self.words)
+        program, *arguments = values.filled_in(self.words)
         return [_found(program), *arguments]
 
-    def kill_argv(self, *, run: str) -> list[str] | None:
-        """Return the command that ends the run's container; None where the run is a plain process."""
-        command = kills_container(self.words)
-        if command is None:
+    def container(self, values: Values) -> ContainerWords | None:
+        """Return how the run's container is asked about; None where the run is a plain process."""
+        words = container_of(self.words)
+        if words is None:
             return None
-        program, *arguments = command
-        return [_found(program), *(word.replace("{run}", run) for word in arguments)]
+        program, *options = values.filled_in(words.engine)
+        (name,) = values.filled_in((words.name,))
+        return ContainerWords((_found(program), *options), name)
 
 
-_KNOWN = {f"{{{name}}}" for name in FIELDS}
+_KNOWN = {f"{{{field.name}}}" for field in fields(Values)}
 
 
 def _found(program: str) -> str:

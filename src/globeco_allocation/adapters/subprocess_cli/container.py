@@ -7,6 +7,9 @@ A killed ``docker run`` leaves its container running, and ``--rm`` takes away wh
 import re
 from typing import NamedTuple
 
+LABEL = "globeco.allocation.run"
+"""What every container of ours is labelled with; its value is the run's name."""
+
 _ENGINES = {"docker", "podman"}
 _GROUPS = {"container", "compose"}
 
@@ -27,7 +30,19 @@ _RUN_LETTERS = "ditPqT"
 
 _TRUE = "(?:1|t|T|TRUE|true|True)"  # what Go's strconv.ParseBool takes for true
 _DETACHES = re.compile(rf"--detach(?:={_TRUE})?|-[itPqT]*d(?:={_TRUE}|(?!=).*)", re.DOTALL)
-_REMOVES = re.compile(rf"--rm(?:={_TRUE})?")
+_REMOVES = re.compile(rf"--(?:rm|replace)(?:={_TRUE})?")
+
+
+class ContainerWords(NamedTuple):
+    """The words of a template that lead to its container.
+
+    Attributes:
+        engine: The engine and its options, to be followed by another command of it.
+        name: The container's name.
+    """
+
+    engine: tuple[str, ...]
+    name: str
 
 
 class _Options(NamedTuple):
@@ -53,8 +68,9 @@ class _Run(NamedTuple):
 
 
 def as_named_container(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Add ``--name {run}`` to a ``docker run``, and drop its ``--rm``; other commands stay as they are.
+    """Add a name and a label to a ``docker run``, and drop its ``--rm`` and ``--replace``.
 
+    Other commands stay as they are.
     The engine need not come first: ``sudo docker run`` and ``env A=1 docker run`` are such commands too. What
     follows the image belongs to the program inside.
 
@@ -70,6 +86,7 @@ def as_named_container(words: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("must not detach its container: a run ends when its program does")
     kept = tuple(word for option in run.options.each if not _REMOVES.fullmatch(option[0]) for word in option)
     name = run.options.name
+    kept = ("--label", f"{LABEL}={{run}}", *kept)
     if name is None:
         kept = ("--name", "{run}", *kept)
     elif "{run}" not in name:
@@ -77,10 +94,10 @@ def as_named_container(words: tuple[str, ...]) -> tuple[str, ...]:
     return (*words[: run.start], *kept, *words[image:])
 
 
-def kills_container(words: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the words that end the container of a command from `as_named_container`, if it is one."""
+def container_of(words: tuple[str, ...]) -> ContainerWords | None:
+    """Return how the container of a command from `as_named_container` is asked about, if it is one."""
     run = _find_run(words)
-    return None if run is None else (*run.engine, "kill", run.options.name or "{run}")
+    return None if run is None else ContainerWords(run.engine, run.options.name or "{run}")
 
 
 def _find_run(words: tuple[str, ...]) -> _Run | None:

@@ -1,23 +1,24 @@
 """The transaction file stays, also when the CLI deletes its input (contract: accounting CLI, "Calling it").
 
 Before a run the file gets a second name in a hidden directory beside it, after the run it has its own again.
-When we die in between, the second name is still there, and the next turn gives the file its name back.
+When we die in between, the second name is still there, and whoever goes on with the file gives it its name
+back. Only the holder of the lane's locks does, for runs of other lanes go on beside it.
 """
 
 import os
-import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from globeco_allocation.adapters.subprocess_cli.directory import make_hidden
+
 DIRECTORY = ".kept"
-_MODE = 0o770
 
 
 class KeptInputs:
-    """The second names, in *directory*'s hidden subdirectory; to be used by one process at a time.
+    """The second names, in *directory*'s hidden subdirectory.
 
-    Every method blocks.
+    Every method blocks, and is for one process at a time for one file.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -31,7 +32,7 @@ class KeptInputs:
             FileNotFoundError: there is no such file.
             OSError: it cannot be kept.
         """
-        self._kept.mkdir(_MODE, exist_ok=True)
+        make_hidden(self._kept)
         original, kept = self._directory / name, self._kept / name
         kept.unlink(missing_ok=True)
         try:
@@ -54,22 +55,10 @@ class KeptInputs:
                 return
         kept.unlink(missing_ok=True)
 
-    def restore_all(self) -> None:
-        """Restore what runs left behind whose parent died.
-
-        Raises:
-            OSError: as `restore`.
-        """
-        with suppress(FileNotFoundError), os.scandir(self._kept) as entries:
-            for name in [entry.name for entry in entries]:
-                if name.startswith("."):  # a copy that was never finished
-                    (self._kept / name).unlink(missing_ok=True)
-                else:
-                    self.restore(name)
-
     def _copy(self, original: Path, kept: Path) -> None:
-        part = self._kept / f".{secrets.token_hex(8)}"
+        part = self._kept / f".{kept.name}.tmp"
         try:
+            part.unlink(missing_ok=True)  # a copy that was never finished
             shutil.copy2(original, part)
             with part.open("rb") as file:
                 os.fsync(file.fileno())

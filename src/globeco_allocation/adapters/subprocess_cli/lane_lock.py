@@ -1,92 +1,146 @@
-"""The lane's lock: one run at a time, across processes, and beyond the life of a run's parent."""
+"""The locks of a lane: held by its run, across processes, and beyond the life of the run's parent.
 
-import asyncio
-import errno
+Each belongs to an open file, not to a process: a child that inherits the descriptor holds it until it ends,
+however its parent ended (design, "Lanes").
+"""
+
 import fcntl
 import os
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 
-from globeco_allocation.adapters.blocking import acquire, finish
-from globeco_allocation.domain.errors import CliNotStartedError
+from globeco_allocation.adapters.subprocess_cli.directory import FILE_MODE
 
-_POLL_SECONDS = 0.1
-_MODE = 0o664
+COMMON_NAME = ".lanes.lock"
+"""Held shared by every run; holds the number of lanes that are in force."""
 
-_REASONS = {
-    errno.ENOENT: "the output directory is missing",
-    errno.ENOTDIR: "the output directory is not a directory",
-    errno.EROFS: "the output directory is read-only",
-    errno.EACCES: "the output directory may not be written to",
-    errno.ENOSPC: "no space is left in the output directory",
-}
+_LONGEST_COUNT = 16
 
 
-class LaneLock:
-    """A file that is locked for as long as a run goes on (contract: accounting CLI, "Never two at once").
+def lane_lock_name(lane: int) -> str:
+    """Return the name of the file that the lane's only run holds locked."""
+    return f".lane-{lane}.lock"
 
-    The lock belongs to the open file, not to a process: a child that inherits its descriptor holds it until
-    it ends, however its parent ended (design, "Lanes").
 
-    Args:
-        path: The lock file; it is made when missing, and never removed.
+class HeldLane:
+    """The locks of one lane, as descriptors that a run inherits.
+
+    Closing never unlocks: what a run has inherited, it holds on.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, descriptors: tuple[int, ...]) -> None:
+        self._descriptors = descriptors
 
-    @asynccontextmanager
-    async def held(self, timeout_seconds: float | None) -> AsyncGenerator[int]:
-        """Wait for the lock, None for as long as it takes, and hold it; gives what a child has to inherit.
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a run has to inherit."""
+        return self._descriptors
 
-        Raises:
-            CliNotStartedError: the lock was not free in time, or cannot be had at all.
-        """
-        descriptor = await self._take(timeout_seconds)
-        try:
-            yield descriptor
-        finally:
-            # Closed, never unlocked: an unlocking would take it from a child that runs on.
-            await finish(os.close, descriptor)
-
-    async def _take(self, timeout_seconds: float | None) -> int:
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        while True:
-            try:
-                descriptor = await acquire(partial(_try_lock, self._path), undo=_close_if_open)
-            except OSError as error:
-                reason = _REASONS.get(error.errno or 0, "its lock cannot be had in the output directory")
-                raise CliNotStartedError(f"the accounting CLI was not started: {reason}") from error
-            if descriptor is not None:
-                return descriptor
-            if timeout_seconds is not None and loop.time() - begun >= timeout_seconds:
-                raise CliNotStartedError(
-                    f"the accounting CLI was not started: another run went on for over {timeout_seconds:g} s"
-                )
-            await asyncio.sleep(_POLL_SECONDS)
+    def close(self) -> None:
+        """Be done with them; more than once is no harm."""
+        descriptors, self._descriptors = self._descriptors, ()
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
-def _try_lock(path: Path) -> int | None:
-    """Open and lock the file; None when another one holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
+def try_lane(directory: Path, lane: int, lane_count: int) -> HeldLane | None:
+    """Take the locks of a lane.
+
+    A lane count that is not in force is brought into force first, once every run has ended.
+
+    Returns:
+        None when a run holds one of them. Nothing is held then, so that nobody waits for whoever waits.
+
+    Raises:
+        OSError: the locks cannot be had here.
+    """
+    common = _try_common(directory / COMMON_NAME, lane_count)
+    if common is None:
+        return None
     try:
-        with suppress(PermissionError):  # it belongs to another user, who has done this
-            os.fchmod(descriptor, _MODE)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
+        lane_lock = _try_lock(directory / lane_lock_name(lane), fcntl.LOCK_EX)
+    except BaseException:
+        os.close(common)
+        raise
+    if lane_lock is None:
+        os.close(common)
+        return None
+    return HeldLane((common, lane_lock))
+
+
+def locks_work(directory: Path) -> bool:
+    """Tell whether a lock keeps a second descriptor out; some network mounts let everybody in.
+
+    Raises:
+        OSError: no file can be locked here.
+    """
+    path = directory / f".probe.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    try:
+        first = _try_lock(path, fcntl.LOCK_EX)
+        try:
+            second = _try_lock(path, fcntl.LOCK_EX)
+            if second is not None:
+                os.close(second)
+        finally:
+            if first is not None:
+                os.close(first)
+        return first is not None and second is None
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _try_common(path: Path, lane_count: int) -> int | None:
+    descriptor = _try_lock(path, fcntl.LOCK_SH)
+    if descriptor is None:
+        return None
+    content = str(lane_count).encode()
+    try:
+        if os.pread(descriptor, _LONGEST_COUNT, 0) == content:
             return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
+        # The change to exclusive, and the one back, may let another one in between.
+        if _lock(descriptor, fcntl.LOCK_EX):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, content, 0)
+            os.fsync(descriptor)
+            if (
+                _lock(descriptor, fcntl.LOCK_SH)
+                and os.pread(descriptor, _LONGEST_COUNT, 0) == content
+                and _stands(descriptor, path)
+            ):
+                return descriptor
     except BaseException:
         os.close(descriptor)
         raise
-    os.close(descriptor)  # held by another, or somebody removed the file meanwhile: look again
+    os.close(descriptor)
     return None
 
 
-def _close_if_open(descriptor: int | None) -> None:
-    if descriptor is not None:
+def _try_lock(path: Path, kind: int) -> int | None:
+    """Open and lock a file, made when missing; None when another one holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    try:
+        with suppress(PermissionError):  # it belongs to another user, who has done this
+            os.fchmod(descriptor, FILE_MODE)
+        # Somebody may have removed the file meanwhile: then this is not the lock that others see.
+        if _lock(descriptor, kind) and _stands(descriptor, path):
+            return descriptor
+    except BaseException:
         os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _stands(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,20 +1,22 @@
 """The files that a run leaves beside its data file, and where an earlier attempt's go."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from globeco_allocation.adapters.subprocess_cli.directory import FILE_MODE
 from globeco_allocation.adapters.subprocess_cli.error_file import SUFFIX
+from globeco_allocation.adapters.subprocess_cli.run_record import SUFFIX as RECORD_SUFFIX
 
 STDOUT_SUFFIX = ".stdout.log"
 STDERR_SUFFIX = ".stderr.log"
 
-_MODE = 0o664
 _MOST_NAMES = 1000
 
 
 class Leftovers:
-    """The error file and the two outputs of a run on one transaction file; every method blocks.
+    """The error file, the two outputs and the record of a run on one transaction file; every method blocks.
 
     The names are visible ones: they are what an operator looks for when a run failed.
     """
@@ -23,18 +25,26 @@ class Leftovers:
         self.errors = directory / f"{file_name}{SUFFIX}"
         self.stdout = directory / f"{file_name}{STDOUT_SUFFIX}"
         self.stderr = directory / f"{file_name}{STDERR_SUFFIX}"
+        self._record = directory / f"{file_name}{RECORD_SUFFIX}"
 
     def put_aside(self, attempt: int) -> None:
-        """Rename what is there to ``.attempt-N``, without replacing anything.
+        """Rename all that is there to ``.attempt-N``, without replacing anything.
 
         The CLI writes no error file when nothing failed: an old one would be taken for this run's.
 
         Raises:
             OSError: something is still in the way.
         """
-        for path in (self.errors, self.stdout, self.stderr):
-            if os.path.lexists(path):
-                path.rename(_free_name(path, attempt))
+        # The record last: while it stands, the others are taken for its own.
+        _put_aside((self.errors, self.stdout, self.stderr, self._record), attempt)
+
+    def put_outputs_aside(self, attempt: int) -> None:
+        """Do so with the two outputs alone: whose they are cannot be told.
+
+        Raises:
+            OSError: something is still in the way.
+        """
+        _put_aside((self.stdout, self.stderr), attempt)
 
     def open_outputs(self) -> tuple[int, int]:
         """Make the two output files; returns their descriptors, which the caller closes.
@@ -56,6 +66,12 @@ class Leftovers:
                 path.unlink(missing_ok=True)
 
 
+def _put_aside(paths: Sequence[Path], attempt: int) -> None:
+    for path in paths:
+        if os.path.lexists(path):
+            path.rename(_free_name(path, attempt))
+
+
 def _free_name(path: Path, attempt: int) -> Path:
     # Only the holder of the lane's lock makes such names, so one that is free stays free.
     for number in range(_MOST_NAMES):
@@ -69,6 +85,6 @@ def _free_name(path: Path, attempt: int) -> Path:
 def _create(path: Path) -> int:
     # Appending, so that an output which the CLI's children share is not written over.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-    descriptor = os.open(path, flags, _MODE)
-    os.fchmod(descriptor, _MODE)
+    descriptor = os.open(path, flags, FILE_MODE)
+    os.fchmod(descriptor, FILE_MODE)
     return descriptor

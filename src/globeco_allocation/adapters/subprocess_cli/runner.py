@@ -1,32 +1,36 @@
-"""The accounting CLI, started as a process of this machine."""
+"""The accounting CLI, started as a process of this machine, or found again."""
 
 import asyncio
 import errno
 import logging
 import os
-import subprocess
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from pathlib import Path
 
 from globeco_allocation.adapters.bare_name import check_bare
 from globeco_allocation.adapters.blocking import acquire, finish
 from globeco_allocation.adapters.subprocess_cli.child import Child
-from globeco_allocation.adapters.subprocess_cli.command import CommandTemplate
+from globeco_allocation.adapters.subprocess_cli.command import CommandTemplate, Values
+from globeco_allocation.adapters.subprocess_cli.directory import reason
+from globeco_allocation.adapters.subprocess_cli.ended_run import EndedRuns
+from globeco_allocation.adapters.subprocess_cli.engine import Engine
 from globeco_allocation.adapters.subprocess_cli.environment import child_environment
 from globeco_allocation.adapters.subprocess_cli.error_file import allow_long_fields, error_rows
-from globeco_allocation.adapters.subprocess_cli.kept_input import KeptInputs
-from globeco_allocation.adapters.subprocess_cli.lane_lock import LaneLock
+from globeco_allocation.adapters.subprocess_cli.lane_lock import HeldLane, locks_work
+from globeco_allocation.adapters.subprocess_cli.lane_turns import LaneTurns
 from globeco_allocation.adapters.subprocess_cli.leftovers import Leftovers
-from globeco_allocation.adapters.subprocess_cli.printed_counts import complaint, printed_counts, tail
-from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow
-from globeco_allocation.domain.errors import CliNotStartedError
+from globeco_allocation.adapters.subprocess_cli.living_process import ProcessMark
+from globeco_allocation.adapters.subprocess_cli.preparation import Preparation
+from globeco_allocation.adapters.subprocess_cli.run_record import RunRecord, RunRecords
+from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, RunOrder
+from globeco_allocation.domain.errors import CliNotStartedError, RunNotFollowedError, StoreUnavailableError
+from globeco_allocation.ports.accounting import RunPermit
 
-LOCK_NAME = ".lane-0.lock"
 GRACE_SECONDS = 10.0
 
-_KILL_COMMAND_SECONDS = 30.0
+_TIDY_SECONDS = 3600.0
+"""How often ended containers are looked through."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,16 +47,15 @@ _REASONS = {
 class SubprocessCli:
     """The port `globeco_allocation.ports.accounting.AccountingCli` on a command.
 
-    Runs follow one another: in this process in the order in which they were asked for, across processes by a
-    locked file in the output directory, which a run inherits. So one that outlives its parent still has its
-    turn, and the next one waits for it.
+    A run inherits the locks of its lane in the output directory, and what is written down beside the data
+    file before its start tells that it was begun. So one that outlives its parent is found again by whoever
+    asks for it, and keeps all others waiting that must not go on beside it.
 
     Args:
         template: The command.
         output_dir: Where the transaction files are; the CLI runs in it.
-        timeout_seconds: How long a run may take before it is killed.
+        timeout_seconds: How long a run may take before it is ended.
         grace_seconds: How long it then has to end by itself.
-        turn_seconds: How long to wait for a run of another process; as long as it takes unless given.
         home: What ``{home}`` stands for; the user's home directory unless given.
         environment: What the CLI inherits, less our settings and secrets; ours unless given.
     """
@@ -64,170 +67,150 @@ class SubprocessCli:
         timeout_seconds: float,
         *,
         grace_seconds: float = GRACE_SECONDS,
-        turn_seconds: float | None = None,
         home: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        template.require_filename()
         allow_long_fields()
         self._template = template
-        self._output_dir = output_dir.absolute()
+        self._directory = output_dir.absolute()
         self._timeout_seconds = timeout_seconds
         self._grace_seconds = grace_seconds
-        self._turn_seconds = turn_seconds
         self._home = os.path.expanduser("~") if home is None else home  # noqa: PTH111 - never raises
         self._environment = child_environment(os.environ if environment is None else environment)
+        self._records = RunRecords(self._directory)
+        self._turns = LaneTurns(self._directory, timeout_seconds, grace_seconds, self._engine)
         # What the CLI may name its files by; an answer names them bare.
-        self._directories = (str(self._output_dir), os.path.realpath(self._output_dir), self._home)
-        self._turn = asyncio.Lock()
-        self._lane = LaneLock(self._output_dir / LOCK_NAME)
-        self._inputs = KeptInputs(self._output_dir)
+        known = (str(self._directory), os.path.realpath(self._directory), self._home)
+        self._ended = EndedRuns(self._directory, known)
+        self._tidied: float | None = None
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncGenerator["SubprocessTurn"]:
-        """Wait for the turn and hold it; see the port."""
-        async with self._turn, self._lane.held(self._turn_seconds) as lock:
-            yield SubprocessTurn(partial(self._run, lock))
-
-    def error_rows(self, file_name: str) -> AsyncGenerator[ErrorRow]:
-        """Read the last run's error file; see the port."""
-        check_bare(file_name)
-        return error_rows(Leftovers(self._output_dir, file_name).errors)
-
-    async def recover(self) -> None:
-        """Give files their names back that a CLI deleted whose parent died; to be called at the start.
-
-        Nothing happens while a run goes on: the next one does it.
-        """
-        with suppress(CliNotStartedError):
-            async with self._turn, self._lane.held(0):
-                await finish(self._restore_all)
-
-    async def _run(self, lock: int, file_name: str, attempt: int) -> AccountingRun:
-        check_bare(file_name)
-        leftovers = Leftovers(self._output_dir, file_name)
-        start = partial(self._start, leftovers, file_name, attempt, lock)
-        child = await acquire(start, undo=Child.let_go)
+    async def check(self) -> None:
+        """Make sure that runs can be started, found and kept apart from here; see the port."""
+        self._require_filename()
         try:
-            in_time = await child.ended(self._timeout_seconds)
-            if not in_time:
-                await self._kill(child, run_name(file_name, attempt))
-        finally:
-            exit_code = child.let_go()
-        stdout, stderr = await finish(self._collect, leftovers, file_name)
-        return AccountingRun(
-            exit_code if in_time else None, printed_counts(stdout), complaint(stderr, self._directories)
-        )
+            work = await finish(locks_work, self._directory)
+        except OSError as error:
+            raise CliNotStartedError(f"the accounting CLI cannot be started: {reason(error)}") from error
+        if not work:
+            raise CliNotStartedError(
+                "the accounting CLI cannot be started: file locks do not work in OUTPUT_DIR, so runs could"
+                " not be kept apart, and this replica delivers nothing; use a file system with locks"
+            )
 
-    def _start(self, leftovers: Leftovers, file_name: str, attempt: int, lock: int) -> Child:
-        """Make everything ready and start; blocks.
+    async def run(self, order: RunOrder, permit: RunPermit) -> AccountingRun:
+        """Find the order's run, or start it, and wait for its end; see the port.
+
+        When cancelled, a run that was started goes on by itself: a killed CLI leaves a row unbooked.
+        """
+        check_bare(order.file_name)
+        engine = self._engine(order.name, order.file_name)
+        async with self._turns.turn(order) as lane:
+            record = await self._record(order)
+            if await self._is_begun(order, record, engine):
+                return await self._ended.collect(order, None, engine)
+            child = await self._start(order, record, permit, lane)
+        exit_code = await self._follow(child, order, permit, engine)
+        # Again in its turn: what was paused meanwhile must not touch what belongs to a later attempt.
+        async with self._turns.turn(order):
+            await self._record(order)
+            return await self._ended.collect(order, exit_code, engine)
+
+    def error_rows(self, order: RunOrder) -> AsyncGenerator[ErrorRow]:
+        """Read the ended run's error file; see the port."""
+        check_bare(order.file_name)
+        return error_rows(Leftovers(self._directory, order.file_name).errors)
+
+    async def _record(self, order: RunOrder) -> RunRecord | None:
+        """Read what is written down of the file's last run.
 
         Raises:
-            CliNotStartedError: nothing runs, and the transaction file has its name.
+            RunNotFollowedError: it cannot be known, or a later attempt than this one was begun.
         """
-        self._restore_all()
         try:
-            self._inputs.keep(file_name)
-        except FileNotFoundError as error:
-            raise CliNotStartedError(f"the file {file_name} is gone: nothing was sent") from error
+            record = await finish(self._records.read, order.file_name)
         except OSError as error:
-            raise _not_ready(error) from error
-        try:
-            leftovers.put_aside(attempt - 1)
-            outputs = leftovers.open_outputs()
-        except OSError as error:
-            self._restore_all()
-            raise _not_ready(error) from error
-        try:
-            return self._start_process(file_name, attempt, outputs, lock)
-        except OSError as error:
-            leftovers.remove_outputs()
-            self._restore_all()
-            reason = _REASONS.get(error.errno or 0, error.strerror)
-            raise CliNotStartedError(
-                f"the accounting CLI ({self._template.program}) was not started: {reason}"
+            raise RunNotFollowedError(
+                f"whether the accounting CLI's run {order.name} was started cannot be told: {reason(error)}"
             ) from error
-        finally:
-            for descriptor in outputs:
-                os.close(descriptor)
-
-    def _start_process(self, file_name: str, attempt: int, outputs: tuple[int, int], lock: int) -> Child:
-        argv = self._template.argv(
-            filename=file_name,
-            output_dir=str(self._output_dir),
-            home=self._home,
-            run=run_name(file_name, attempt),
-        )
-        return Child.start(
-            argv,
-            environment=self._environment,
-            directory=self._output_dir,
-            stdout=outputs[0],
-            stderr=outputs[1],
-            inherited=lock,
-        )
-
-    async def _kill(self, child: Child, run: str) -> None:
-        _log.warning("the accounting CLI's run %s is killed past %g s", run, self._timeout_seconds)
-        await child.kill(self._grace_seconds)
-        command = self._template.kill_argv(run=run)
-        if command is not None:
-            await finish(self._call, command)
-
-    def _call(self, command: list[str]) -> None:
-        """Call a helper command and wait for it; what it says is of no interest."""
-        try:
-            subprocess.run(  # noqa: S603 - the operator's own program, no shell
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=self._environment,
-                timeout=_KILL_COMMAND_SECONDS,
-                check=False,
+        if record is not None and record.attempt > order.attempt:
+            raise RunNotFollowedError(
+                f"the accounting CLI's run {order.name} is over: attempt {record.attempt} was begun"
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            _log.warning("the container of a killed run could not be ended: %s", type(error).__name__)
+        return record
 
-    def _collect(self, leftovers: Leftovers, file_name: str) -> tuple[str, str]:
-        """Put the transaction file back and read the ends of both outputs; blocks."""
-        try:
-            self._inputs.restore(file_name)
-        except OSError as error:  # the next run tries again; this one's result stands
-            _log.warning("the file %s could not be put back: %s", file_name, error.strerror)
-        return tail(leftovers.stdout), tail(leftovers.stderr)
+    async def _is_begun(self, order: RunOrder, record: RunRecord | None, engine: Engine | None) -> bool:
+        """Tell whether the order's run was begun; with its lane held, it has ended then."""
+        # A record that cannot be read may be this run's: nothing is started that may have been.
+        if order.uid or (record is not None and record.run in {order.name, ""}):
+            return True
+        return engine is not None and await engine.find() is not None
 
-    def _restore_all(self) -> None:
+    async def _start(
+        self, order: RunOrder, earlier: RunRecord | None, permit: RunPermit, lane: HeldLane
+    ) -> Child:
+        self._require_filename()
+        prepare = partial(Preparation.make, self._directory, order, earlier)
+        ready = await acquire(prepare, undo=Preparation.undo)
         try:
-            self._inputs.restore_all()
+            await permit.begin()
+        except BaseException:
+            await finish(ready.undo)
+            raise
+        argv = self._template.argv(self._values(order.name, order.file_name))
+        start = partial(ready.start, argv, self._environment, lane, self._explain)
+        return await acquire(start, undo=Child.let_go)
+
+    async def _follow(
+        self, child: Child, order: RunOrder, permit: RunPermit, engine: Engine | None
+    ) -> int | None:
+        """Wait for the end of a started run; gives its exit code, None if it was ended past its limit."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + self._timeout_seconds
+        try:
+            try:
+                await permit.identified(ProcessMark.of(child.pid).uid)
+            except StoreUnavailableError:
+                _log.warning("by what the run %s is found again was not stored", order.name)
+            if engine is not None:
+                await self._tidy(engine)
+            in_time = await child.ended(max(limit - loop.time(), 0))
+            if not in_time:
+                await self._end(child, order, engine)
+        finally:
+            exit_code = child.let_go()
+        return exit_code if in_time else None
+
+    async def _end(self, child: Child, order: RunOrder, engine: Engine | None) -> None:
+        _log.warning("the accounting CLI's run %s is ended past %g s", order.name, self._timeout_seconds)
+        try:
+            await finish(self._records.mark_timed_out, order.file_name, order.attempt)
         except OSError as error:
-            _log.warning("kept files could not be put back: %s", error.strerror)
+            _log.warning("that the run %s is ended was not written down: %s", order.name, error.strerror)
+        await child.kill(self._grace_seconds)
+        if engine is not None:
+            await engine.kill()
 
+    async def _tidy(self, engine: Engine) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._tidied is None or now - self._tidied > _TIDY_SECONDS:
+            self._tidied = now
+            await engine.remove_old(self._timeout_seconds)
 
-class SubprocessTurn:
-    """The turn of `SubprocessCli`, see `globeco_allocation.ports.accounting.AccountingTurn`."""
+    def _engine(self, run: str, file_name: str) -> Engine | None:
+        words = self._template.container(self._values(run, file_name))
+        return Engine(words, self._environment) if words else None
 
-    def __init__(self, run: Callable[[str, int], Awaitable[AccountingRun]]) -> None:
-        self._run = run
+    def _values(self, run: str, file_name: str) -> Values:
+        return Values(filename=file_name, output_dir=str(self._directory), home=self._home, run=run)
 
-    async def run(self, file_name: str, attempt: int) -> AccountingRun:
-        """Run the CLI on a written file and wait for its end; see the port.
+    def _require_filename(self) -> None:
+        try:
+            self._template.require_filename()
+        except ValueError as error:
+            raise CliNotStartedError(
+                f"the accounting CLI was not started: its command (CLI_COMMAND) {error}"
+            ) from error
 
-        When cancelled, the run goes on by itself and keeps its turn: a killed CLI leaves a row unbooked.
-        """
-        return await self._run(file_name, attempt)
-
-
-def _not_ready(error: OSError) -> CliNotStartedError:
-    return CliNotStartedError(
-        f"the accounting CLI was not started: the output directory cannot be used ({error.strerror})"
-    )
-
-
-def run_name(file_name: str, attempt: int) -> str:
-    """Return the unique name of a run, which is also one for a container.
-
-    >>> run_name("transactions_20260302_150000_7.csv", 2)
-    'globeco-transactions_20260302_150000_7-2'
-    """
-    return f"globeco-{Path(file_name).stem}-{attempt}"
+    def _explain(self, error: OSError) -> str:
+        why = _REASONS.get(error.errno or 0, error.strerror)
+        return f"the accounting CLI ({self._template.program}) was not started: {why}"
