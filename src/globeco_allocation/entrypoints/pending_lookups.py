@@ -7,6 +7,7 @@ too. With nothing pending it costs one look into a small index every few seconds
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,25 +20,28 @@ from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.ports.pending import PendingExecutions
 
-POLL_SECONDS = 2.0
-"""Between two looks for what is due, when nothing is deferred by this process meanwhile."""
-
-OUTAGE_SECONDS = 1.0
-"""Between two rounds of which nothing came: the Trade Service or the database is away."""
-
-FAULT_SECONDS = 30.0
-"""After a fault of ours, which is logged with its traceback."""
-
-COUNT_SECONDS = 10.0
-"""Between two counts for the metrics."""
-
-PATIENCE_SECONDS = 5.0
-"""Trouble that is over by then is not worth a line in the log."""
-
-REMINDER_SECONDS = 300.0
-"""Between two lines about the same trouble."""
-
 _log: Any = structlog.get_logger("globeco_allocation.pending")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rests:
+    """How long the work rests, in seconds.
+
+    Attributes:
+        poll: Between two looks for what is due, when nothing is deferred by this process meanwhile.
+        outage: Between two rounds of which nothing came: the Trade Service or the database is away.
+        fault: After a fault of ours, which is logged with its traceback.
+        count: Between two counts for the metrics.
+        patience: Trouble that is over by then is not worth a line in the log.
+        reminder: Between two lines about the same trouble.
+    """
+
+    poll: float = 2.0
+    outage: float = 1.0
+    fault: float = 30.0
+    count: float = 10.0
+    patience: float = 5.0
+    reminder: float = 300.0
 
 
 class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
@@ -49,7 +53,7 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
         metrics: Where it is counted.
         may_begin: Asked until it says yes: before its tables are there, the database is left alone.
         grace_seconds: How long the end waits for the round under way.
-        patience_seconds: How long trouble lasts before it is told of.
+        rests: How long it rests between two rounds.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
         *,
         may_begin: Callable[[], bool] = lambda: True,
         grace_seconds: float = 1.0,
-        patience_seconds: float = PATIENCE_SECONDS,
+        rests: Rests | None = None,
     ) -> None:
         self._look_up = look_up
         self._pending = pending
@@ -69,8 +73,9 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
         self._tasks = OwnedTasks(grace_seconds)
         self._woken = asyncio.Event()
         self._ending = asyncio.Event()
-        self._database_away = _Trouble(patience_seconds)
-        self._nothing_found = _Trouble(patience_seconds)
+        self._rests = rests or Rests()
+        self._database_away = _Trouble(self._rests)
+        self._nothing_found = _Trouble(self._rests)
         self._count_at = 0.0
 
     def wake(self) -> None:
@@ -93,7 +98,7 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
     async def _run(self) -> None:
         while not self._ending.is_set():
             if not self._may_begin():
-                await _until(self._ending, OUTAGE_SECONDS)
+                await _until(self._ending, self._rests.outage)
                 continue
             self._woken.clear()
             early_end, seconds = await self._round()
@@ -111,18 +116,18 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
             await self._count()
         except StoreUnavailableError as error:
             self._database_away.lasts(str(error))
-            return self._ending, OUTAGE_SECONDS
+            return self._ending, self._rests.outage
         except Exception:  # noqa: BLE001 - one fault must not end the work for ever
             _log.exception(logs.PENDING_FAILED)
-            return self._ending, FAULT_SECONDS
+            return self._ending, self._rests.fault
         self._database_away.ended()
         if not found.taken:
-            return self._woken, POLL_SECONDS
+            return self._woken, self._rests.poll
         if len(found.put_off) < found.taken:
             self._nothing_found.ended()
             return self._woken, 0.0
         self._nothing_found.lasts(next(iter(found.put_off.values())))
-        return self._ending, OUTAGE_SECONDS
+        return self._ending, self._rests.outage
 
     def _note(self, found: PendingRound) -> None:
         self._metrics.pending_looked_up(found)
@@ -137,15 +142,15 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
     async def _count(self) -> None:
         now = asyncio.get_running_loop().time()
         if now >= self._count_at:
-            self._count_at = now + COUNT_SECONDS
+            self._count_at = now + self._rests.count
             self._metrics.pending_counted(await self._pending.counts())
 
 
 class _Trouble:
     """Trouble that is told of once it lasts, and then seldom, however often it comes and goes."""
 
-    def __init__(self, patience_seconds: float) -> None:
-        self._patience_seconds = patience_seconds
+    def __init__(self, rests: Rests) -> None:
+        self._rests = rests
         self._since: float | None = None
         self._told_at: float | None = None
         self._told = False
@@ -154,8 +159,8 @@ class _Trouble:
         """Note that it is there."""
         now = asyncio.get_running_loop().time()
         self._since = now if self._since is None else self._since
-        recently = self._told_at is not None and now - self._told_at < REMINDER_SECONDS
-        if now - self._since >= self._patience_seconds and not recently:
+        recently = self._told_at is not None and now - self._told_at < self._rests.reminder
+        if now - self._since >= self._rests.patience and not recently:
             self._told_at, self._told = now, True
             _log.warning(logs.PENDING_HELD_UP, reason=reason)
 

@@ -1,0 +1,173 @@
+"""``globeco-allocation pending``: what waits for its portfolio, and what needs a person."""
+
+import argparse
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from globeco_allocation.entrypoints.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from globeco_allocation.adapters.postgres.address import DatabaseAddress
+    from globeco_allocation.domain.pending import PendingCounts, PendingExecution
+    from globeco_allocation.ports.pending import PendingExecutions
+
+EPILOG = """\
+An execution is pending while the Trade Service cannot name its portfolio (TRADE_SERVICE_DEFER). The
+running service looks it up by itself. In error are those whose lookup failed for good, or that waited
+for longer than TRADE_SERVICE_DEFER_MAX_AGE_SECONDS: put right what their reason says, then
+`pending retry`. Both work on the database of the settings; the service need not run.
+
+exit codes: 0 done; 1 the database refuses us as we are set up or needs `migrate`, or an id to be
+retried is not in error; 2 the settings are wrong; 3 the database cannot be reached
+"""
+
+_USUALLY_LISTED = 1000
+_LARGEST_ID = 2**31 - 1
+_TITLES = ("ID", "STATUS", "SINCE", "ATTEMPTS", "REASON")
+
+Work = Callable[["PendingExecutions"], Awaitable[ExitCode]]
+
+
+class _NotMigratedError(Exception):
+    """The database lacks tables that this version works with."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what to do with pending executions."""
+    parser.epilog = EPILOG
+    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    listing = what.add_parser(
+        "list", help="print pending executions, those in error first", allow_abbrev=False
+    )
+    listing.add_argument("--errors", action="store_true", help="only those in error")
+    listing.add_argument(
+        "--limit",
+        type=_positive,
+        default=_USUALLY_LISTED,
+        metavar="N",
+        help="how many to print (default: %(default)s)",
+    )
+    listing.add_argument("--json", action="store_true", help="print one JSON object")
+    retry = what.add_parser(
+        "retry", help="have executions in error looked up again, at once", allow_abbrev=False
+    )
+    retry.add_argument(
+        "ids", type=_positive, nargs="*", metavar="ID", help="executionServiceId (default: all in error)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List or retry."""
+    import asyncio  # noqa: PLC0415 (not for --help)
+
+    from globeco_allocation.adapters.postgres.errors import (  # noqa: PLC0415
+        DatabaseRefusedError,
+        DatabaseUnreachableError,
+    )
+    from globeco_allocation.domain.errors import StoreUnavailableError  # noqa: PLC0415
+    from globeco_allocation.entrypoints.commands.settings_or_exit import settings_or_exit  # noqa: PLC0415
+
+    address = settings_or_exit().database
+    work = _list(arguments) if arguments.what == "list" else _retry(arguments.ids)
+    try:
+        return asyncio.run(_with_pending(address, work))
+    except (DatabaseUnreachableError, StoreUnavailableError) as error:
+        return _failed(error, ExitCode.TRY_AGAIN)
+    except (DatabaseRefusedError, _NotMigratedError) as error:
+        return _failed(error, ExitCode.FAILED)
+
+
+async def _with_pending(address: "DatabaseAddress", work: Work) -> ExitCode:
+    from globeco_allocation.adapters.postgres.knock import knock  # noqa: PLC0415
+    from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions  # noqa: PLC0415
+    from globeco_allocation.adapters.postgres.pool import open_pool  # noqa: PLC0415
+    from globeco_allocation.adapters.postgres.schema import schema_is_there  # noqa: PLC0415
+
+    await knock(address)
+    async with open_pool(address, max_size=1, application_name="globeco-allocation pending") as pool:
+        if not await schema_is_there(pool):
+            raise _NotMigratedError(
+                f"database {address.name!r} lacks tables of this version: run `globeco-allocation migrate`"
+            )
+        return await work(PostgresPendingExecutions(pool))
+
+
+def _list(arguments: argparse.Namespace) -> Work:
+    async def work(pending: "PendingExecutions") -> ExitCode:
+        from globeco_allocation.domain.pending import PendingStatus  # noqa: PLC0415
+
+        status = PendingStatus.ERROR if arguments.errors else None
+        found = await pending.listed(limit=arguments.limit, status=status)
+        counts = await pending.counts()
+        print(_as_json(found, counts) if arguments.json else _as_table(found, counts))
+        return ExitCode.OK
+
+    return work
+
+
+def _retry(ids: list[int]) -> Work:
+    async def work(pending: "PendingExecutions") -> ExitCode:
+        retried = await pending.retry(set(ids) if ids else None)
+        print(f"{_executions(len(retried))} to be looked up again; the running service does it in seconds")
+        others = sorted(set(ids) - retried)
+        if others:
+            listed = ", ".join(map(str, others))
+            print(f"globeco-allocation: not in error: {listed}", file=sys.stderr)
+            return ExitCode.FAILED
+        return ExitCode.OK
+
+    return work
+
+
+def _as_table(found: "Sequence[PendingExecution]", counts: "PendingCounts") -> str:
+    rows = [
+        (
+            str(one.execution.execution_service_id),
+            one.status.value,
+            one.deferred.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            str(one.attempts),
+            " ".join(one.reason.split()),
+        )
+        for one in found
+    ]
+    shown = [_TITLES, *rows] if rows else []
+    widths = [max(len(row[column]) for row in shown) for column in range(len(_TITLES))] if shown else []
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
+    return "\n".join([*lines, f"{counts.pending} pending, {counts.error} in error; {len(found)} shown"])
+
+
+def _as_json(found: "Sequence[PendingExecution]", counts: "PendingCounts") -> str:
+    executions: list[dict[str, Any]] = [
+        {
+            "executionServiceId": one.execution.execution_service_id,
+            "status": one.status.value,
+            "since": _instant(one.deferred),
+            "attempts": one.attempts,
+            "nextAttempt": _instant(one.next_attempt),
+            "reason": one.reason,
+        }
+        for one in found
+    ]
+    return json.dumps({"pending": counts.pending, "error": counts.error, "executions": executions}, indent=2)
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _executions(count: int) -> str:
+    return f"{count} execution{'' if count == 1 else 's'}"
+
+
+def _failed(error: Exception, code: ExitCode) -> int:
+    print(f"globeco-allocation: {error}", file=sys.stderr)
+    return code
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _LARGEST_ID:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_LARGEST_ID}")
+    return int(text)
