@@ -40,6 +40,7 @@ from tests.kubernetes.store import JobStore
 from tests.kubernetes.watching import Watches, watch_wanted
 
 NAMESPACE = "globeco"
+LANE, LANES = "globeco-allocation/lane", "globeco-allocation/lanes"
 _HTML = "<html><body><h1>{} Service Unavailable</h1></body></html>"
 
 
@@ -171,7 +172,7 @@ class KubernetesDouble:
         tries = {job["metadata"]["name"]: job["spec"]["backoffLimit"] for job in self.store.created}
         assert not any(tries.values()), f"the cluster itself may run them again (backoffLimit): {tries}"
 
-    def assert_lanes_kept(self, lane_label: str, lanes_label: str) -> None:
+    def assert_lanes_kept(self, lane_label: str = LANE, lanes_label: str = LANES) -> None:
         """At no moment could two Jobs of one lane run, nor two of different lane counts.
 
         Raises:

@@ -110,6 +110,10 @@ class Cluster:
         """Have the Job's `activeDeadlineSeconds` be over now."""
         self.life(name).deadline.set()
 
+    def pass_pod_limit(self, name: str) -> None:
+        """Have the pod's own `activeDeadlineSeconds` be over now: its Job fails as if the process had."""
+        self.pod(name).limit.set()
+
     def pass_time_to_live(self, name: str) -> None:
         """Have the finished Job's `ttlSecondsAfterFinished` be over now."""
         self.life(name).time_to_live.set()

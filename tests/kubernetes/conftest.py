@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
-from tests.kubernetes.api_double import NAMESPACE, KubernetesDouble
+from lightkube import AsyncClient, KubeConfig
+from tests.kubernetes.api_double import LANE, LANES, NAMESPACE, KubernetesDouble
+from tests.kubernetes.job_runs import JobRuns
 
 JobBody = Callable[..., dict[str, Any]]
 
@@ -39,6 +42,15 @@ def token_file(tmp_path: Path) -> Path:
 def kubeconfig(kubernetes: KubernetesDouble, tmp_path: Path, token_file: Path) -> Path:
     """A kubeconfig for `kubernetes`, with the token that it accepts."""
     return kubernetes.write_kubeconfig(tmp_path / "kubeconfig", token_file)
+
+
+@pytest.fixture
+async def client(kubeconfig: Path) -> AsyncGenerator[AsyncClient]:
+    """The real client, which waits two seconds for an answer."""
+    timeout = httpx2.Timeout(2.0)
+    client = AsyncClient(config=KubeConfig.from_file(kubeconfig), trust_env=False, timeout=timeout)
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +112,16 @@ def job_body() -> JobBody:
             "volumes": [{"name": "files", "persistentVolumeClaim": {"claimName": "files"}}],
         }
         return {
-            "metadata": {"name": name, "labels": labels or {"lane": "0", "lanes": "1"}},
+            "metadata": {"name": name, "labels": labels or {LANE: "0", LANES: "1"}},
             "spec": {"backoffLimit": 0, "template": {"spec": pod}} | spec,
         }
 
     return make
+
+
+@pytest.fixture
+def runs(kubernetes: KubernetesDouble, kubeconfig: Path, tmp_path: Path) -> JobRuns:
+    """Runs of the Job runner on `kubernetes`."""
+    directory = tmp_path / "files"
+    directory.mkdir()
+    return JobRuns(kubernetes, kubeconfig, directory)

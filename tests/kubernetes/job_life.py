@@ -106,8 +106,17 @@ class JobLife:
         if pod.terminating.is_set():
             return 1
         self._note(active=1, ready=1)
-        grace = self.job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-        return await self.place.work(pod, grace * self.place.second)
+        wanted: Json = self.job["spec"]["template"]["spec"]
+        # The kubelet's own limit: it holds for a pod without its Job, too.
+        limit = asyncio.ensure_future(self._end_in_time(pod, wanted.get("activeDeadlineSeconds")))
+        try:
+            return await self.place.work(pod, wanted["terminationGracePeriodSeconds"] * self.place.second)
+        finally:
+            limit.cancel()
+
+    async def _end_in_time(self, pod: Pod, seconds: float | None) -> None:
+        await self._until(pod.limit, seconds)
+        pod.shut_down()
 
     async def _enforce_deadline(self) -> None:
         seconds = self.job["spec"].get("activeDeadlineSeconds")
@@ -147,7 +156,9 @@ class JobLife:
         """Wait for an event, for a time of the cluster or without an end; whether it came."""
         bound = None if seconds is None else seconds * self.place.second
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), bound)
+            # Not `wait_for`: of Python 3.11, it loses a cancellation that comes together with the event.
+            async with asyncio.timeout(bound):
+                await event.wait()
         return event.is_set()
 
     def _forget(self) -> None:

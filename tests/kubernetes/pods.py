@@ -22,6 +22,7 @@ class Pod:
     Attributes:
         job: The Job as it was when the pod was made.
         claims: The directory that stands for each claim.
+        limit: Set when the pod's own `activeDeadlineSeconds` are over.
         terminating: Set when the pod is told to end (TERM); it is killed when its grace period is over.
         uid: The pod's own.
         made: Whether its container could be started.
@@ -29,6 +30,7 @@ class Pod:
 
     job: Json
     claims: Mapping[str, Path]
+    limit: asyncio.Event = field(default_factory=asyncio.Event)
     terminating: asyncio.Event = field(default_factory=asyncio.Event)
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     made: bool = False

@@ -112,6 +112,10 @@ def _spec(spec: Json, name: str) -> Iterator[Cause]:
     if (restarts := pod.get("restartPolicy", "Always")) not in {"Never", "OnFailure"}:
         words = f'Required value: valid values: "OnFailure", "Never" (not "{restarts}")'
         yield Cause("spec.template.spec.restartPolicy", words, "FieldValueRequired")
+    limit: int = pod.get("activeDeadlineSeconds") or 1
+    if limit < 1:
+        words = f"Invalid value: {limit}: must be between 1 and 2147483647, inclusive"
+        yield Cause("spec.template.spec.activeDeadlineSeconds", words)
     if not _containers(spec):
         yield Cause("spec.template.spec.containers", "Required value", "FieldValueRequired")
     volumes = {volume.get("name") for volume in parts(pod, "volumes")}
