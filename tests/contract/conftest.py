@@ -18,7 +18,7 @@ from globeco_allocation.adapters.postgres.pool import open_pool
 
 @pytest.fixture(params=["memory", "postgres"])
 async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
-    """The stores of a fresh database; in PostgreSQL, too, its clock moves only forward unless it is stepped."""
+    """The stores of a fresh database, whose clock can be stepped."""
     if request.param == "memory":
         clock = MemoryClock()
         database = MemoryDatabase(clock)
@@ -33,14 +33,15 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
             clock.step,
         )
     else:
-        from globeco_allocation.adapters.postgres.batches import PostgresBatches  # noqa: PLC0415
-        from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries  # noqa: PLC0415
-        from globeco_allocation.adapters.postgres.executions import PostgresExecutions  # noqa: PLC0415
         from globeco_allocation.adapters.postgres.leases import PostgresLeases  # noqa: PLC0415
         from globeco_allocation.adapters.postgres.output_directory import (  # noqa: PLC0415
             PostgresOutputDirectory,
         )
         from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions  # noqa: PLC0415
+
+        from globeco_allocation.adapters.postgres.batches import PostgresBatches  # noqa: PLC0415
+        from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries  # noqa: PLC0415
+        from globeco_allocation.adapters.postgres.executions import PostgresExecutions  # noqa: PLC0415
 
         # First, for it is seen only by connections opened later, and as long as SQL says clock_timestamp().
         step_clock = request.getfixturevalue("step_database_clock")

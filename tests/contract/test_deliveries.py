@@ -2,254 +2,362 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Protocol
+from itertools import pairwise
 
 import pytest
-
-from globeco_allocation.domain import (
-    ClaimTerms,
-    DeliveryStatus,
-    DeliveryStepError,
-    Outcome,
-    RecordVerdict,
-    Reject,
-    WrittenFile,
+from tests.contract.stores import (
+    DELIVERED,
+    FAILED,
+    FILE,
+    HOUR,
+    ONE,
+    OTHER,
+    PARTIAL,
+    SOON,
+    Stores,
+    begin,
+    claim,
+    claimed,
+    end_next,
+    planned,
+    queue,
+    reject,
+    settle,
+    shown,
+    take,
+    takes_nothing,
 )
-from globeco_allocation.ports.batches import Batches
-from globeco_allocation.ports.deliveries import Deliveries
 
-FILE = WrittenFile(record_count=3, byte_count=2**40, checksum="ab" * 32)
-DELIVERED = Outcome(DeliveryStatus.DELIVERED, 3, 0, 0, exit_code=0)
-PARTIAL = Outcome(DeliveryStatus.PARTIAL, 2, 1, 0, exit_code=0, error="2 of 3 records booked")
-FAILED = Outcome(DeliveryStatus.FAILED, 0, 0, 3, exit_code=None, error="killed past its time limit")
-
-
-class Stores(Protocol):
-    @property
-    def batches(self) -> Batches: ...
-
-    @property
-    def deliveries(self) -> Deliveries: ...
-
-
-async def claim_batch(stores: Stores) -> int:
-    return (await stores.batches.claim(await stores.batches.last_start(), ClaimTerms())).id
-
-
-async def claimed(stores: Stores) -> int:
-    batch_id = await claim_batch(stores)
-    return (await stores.deliveries.claimed(batch_id, f"transactions_{batch_id}.csv")).id
-
-
-async def written(stores: Stores) -> int:
-    delivery_id = await claimed(stores)
-    await stores.deliveries.written(delivery_id, FILE)
-    return delivery_id
-
-
-async def delivering(stores: Stores) -> int:
-    delivery_id = await written(stores)
-    assert await stores.deliveries.started(delivery_id) == 1
-    return delivery_id
+from globeco_allocation.domain import DeliveryStatus, DeliveryStepError, Outcome
+from globeco_allocation.domain.delivery import Knowledge, Settlement
+from globeco_allocation.domain.lease import Lease, Leased
 
 
 async def test_a_delivery_goes_from_claimed_to_its_end(stores: Stores) -> None:
-    batch_id = await claim_batch(stores)
-    delivery = await stores.deliveries.claimed(batch_id, "a.csv")
+    leased, delivery = await claimed(stores)
     seen = [delivery]
-    await stores.deliveries.written(delivery.id, FILE)
-    seen += await stores.deliveries.of_batch(batch_id)
-    attempt = await stores.deliveries.started(delivery.id)
-    seen += await stores.deliveries.of_batch(batch_id)
-    await stores.deliveries.settled(delivery.id, PARTIAL)
-    seen += await stores.deliveries.of_batch(batch_id)
+    await stores.deliveries.written(leased.lease, delivery.id, FILE)
+    await stores.batches.prepared(leased.lease)
+    seen.append(await shown(stores, delivery.id))
+    begun = await begin(stores)
+    seen.append(begun.delivery)
+    await settle(stores, begun, PARTIAL)
+    seen.append(await shown(stores, delivery.id))
 
-    assert attempt == 1
     assert [one.status for one in seen] == ["claimed", "written", "delivering", "partial"]
     assert [one.file for one in seen] == [None, FILE, FILE, FILE]
     assert [one.attempts for one in seen] == [0, 0, 1, 1]
+    assert [one.under_way for one in seen] == [False, False, True, False]
+    assert [one.attempt for one in seen] == [1, 1, 1, 2]
     assert [one.outcome for one in seen] == [None, None, None, PARTIAL]
-    assert {(one.id, one.batch_id, one.file_name) for one in seen} == {(delivery.id, batch_id, "a.csv")}
-    assert delivery.created.utcoffset() == timedelta(0)
+    assert [one.error for one in seen] == ["", "", "", PARTIAL.error]
 
 
-async def test_claiming_a_file_again_finds_the_same_delivery(stores: Stores) -> None:
-    batch_id = await claim_batch(stores)
-    first = await stores.deliveries.claimed(batch_id, "a.csv")
-    await stores.deliveries.written(first.id, FILE)
+async def test_each_step_has_its_time(stores: Stores) -> None:
+    leased, delivery = await claimed(stores)
+    stores.step_clock(SOON)
+    await stores.deliveries.written(leased.lease, delivery.id, FILE)
+    stores.step_clock(SOON)
+    begun = await begin(stores)
+    stores.step_clock(SOON)
+    await settle(stores, begun, DELIVERED)
+    ended = await shown(stores, delivery.id)
 
-    again = await asyncio.gather(*(stores.deliveries.claimed(batch_id, "a.csv") for _ in range(4)))
-
-    assert {(one.id, one.status) for one in again} == {(first.id, DeliveryStatus.WRITTEN)}
-
-
-async def test_those_who_claim_a_file_at_once_find_one_delivery(stores: Stores) -> None:
-    batch_id = await claim_batch(stores)
-
-    found = await asyncio.gather(*(stores.deliveries.claimed(batch_id, "a.csv") for _ in range(6)))
-
-    assert len({one.id for one in found}) == 1
-    assert len(await stores.deliveries.of_batch(batch_id)) == 1
+    times = [ended.created, ended.written, ended.started, ended.ended]
+    assert (delivery.written, delivery.started, begun.delivery.ended) == (None, None, None)
+    known = [one for one in times if one is not None]
+    assert len(known) == 4
+    assert {one.utcoffset() for one in known} == {timedelta(0)}
+    for earlier, later in pairwise(known):
+        assert SOON <= later - earlier < SOON + timedelta(seconds=20)
 
 
-async def test_a_file_name_belongs_to_one_batch(stores: Stores) -> None:
-    first, second = await claim_batch(stores), await claim_batch(stores)
-    await stores.deliveries.claimed(first, "a.csv")
+async def test_a_delivery_is_found_by_its_id(stores: Stores) -> None:
+    _, delivery = await claimed(stores)
+
+    assert await stores.deliveries.get(delivery.id) == delivery
+
+
+@pytest.mark.parametrize("delivery_id", [99, 0, -1, 2**31, 10**40])
+async def test_a_delivery_that_is_not_there_is_not_found(stores: Stores, delivery_id: int) -> None:
+    await claimed(stores)
+
+    assert await stores.deliveries.get(delivery_id) is None
+    assert await stores.deliveries.rejects(delivery_id, limit=5) == ()
+    assert await stores.deliveries.reject_of(delivery_id, "AC1") is None
+    async with stores.deliveries.rejects_of_attempt(delivery_id, 1) as rejects:
+        assert [one async for one in rejects] == []
+
+
+async def test_beginning_the_attempt_under_way_again_changes_nothing(stores: Stores) -> None:
+    await queue(stores)
+    begun = await begin(stores)
+    await stores.deliveries.identified(begun.lease, 1, "uid-1")
+    before = await shown(stores, begun.delivery.id)
+    stores.step_clock(SOON)
+    await stores.deliveries.begun(begun.lease, 1)
+
+    assert await shown(stores, begun.delivery.id) == before
+
+
+@pytest.mark.parametrize("attempt", [-1, 0, 2, 2**31])
+async def test_no_attempt_is_left_out(stores: Stores, attempt: int) -> None:
+    (delivery,) = await queue(stores)
+    taken = await take(stores)
 
     with pytest.raises(DeliveryStepError):
-        await stores.deliveries.claimed(second, "a.csv")
-    assert await stores.deliveries.of_batch(second) == ()
+        await stores.deliveries.begun(taken.lease, attempt)
+    assert await shown(stores, delivery.id) == delivery
+
+
+async def test_an_ended_attempt_is_not_begun_again(stores: Stores) -> None:
+    await queue(stores)
+    begun = await begin(stores)
+    await settle(stores, begun, FAILED, retry_in=SOON)
+
+    with pytest.raises(DeliveryStepError):
+        await stores.deliveries.begun(begun.lease, 1)
+
+
+@pytest.mark.parametrize("outcome", [DELIVERED, PARTIAL, FAILED], ids=lambda one: one.status)
+async def test_what_has_its_outcome_takes_no_step(stores: Stores, outcome: Outcome) -> None:
+    await queue(stores)
+    begun = await begin(stores)
+    await settle(stores, begun, outcome)
+    before = await shown(stores, begun.delivery.id)
+
+    for step in (
+        stores.deliveries.begun(begun.lease, 2),
+        stores.deliveries.identified(begun.lease, 1, "uid"),
+        stores.deliveries.hindered(begun.lease, "late", SOON),
+        stores.deliveries.rejected(begun.lease, 1, [reject(1)], first=True),
+    ):
+        with pytest.raises(DeliveryStepError):
+            await step
+    assert await shown(stores, begun.delivery.id) == before
+    assert before.status is outcome.status
+    assert await takes_nothing(stores)
+
+
+async def test_what_is_not_under_way_has_no_rejects_and_no_outcome(stores: Stores) -> None:
+    (delivery,) = await queue(stores)
+    lease = (await take(stores)).lease
+    settlement = Settlement(outcome=DELIVERED, knowledge=Knowledge(1), tries=1)
+
+    for attempt in (0, 1):
+        with pytest.raises(DeliveryStepError):
+            await stores.deliveries.settled(lease, attempt, settlement)
+        with pytest.raises(DeliveryStepError):
+            await stores.deliveries.rejected(lease, attempt, [reject(1)], first=True)
+        with pytest.raises(DeliveryStepError):
+            await stores.deliveries.identified(lease, attempt, "uid")
+    assert await shown(stores, delivery.id) == delivery
+
+
+async def test_only_the_attempt_under_way_is_settled(stores: Stores) -> None:
+    await queue(stores)
+    await settle(stores, await begin(stores), FAILED, retry_in=SOON)
+    stores.step_clock(SOON)
+    begun = await begin(stores)
+    settlement = Settlement(outcome=DELIVERED, knowledge=Knowledge(1), tries=1)
+
+    for attempt in (1, 3):
+        with pytest.raises(DeliveryStepError):
+            await stores.deliveries.settled(begun.lease, attempt, settlement)
+    assert await shown(stores, begun.delivery.id) == begun.delivery
+
+
+async def test_a_run_is_found_by_what_was_noted_of_it(stores: Stores) -> None:
+    await queue(stores)
+    begun = await begin(stores)
+    for uid in ("uid-1", "uid-2", "uid-2"):
+        await stores.deliveries.identified(begun.lease, 1, uid)
+    stores.let_leases_run_out()
+    successor = await take(stores, OTHER)
+
+    assert (successor.delivery.run_uid, successor.delivery.attempt) == ("uid-2", 1)
+
+
+async def test_no_attempt_has_the_run_of_an_earlier_one(stores: Stores) -> None:
+    await queue(stores)
+    begun = await begin(stores)
+    await stores.deliveries.identified(begun.lease, 1, "uid-1")
+    await settle(stores, begun, FAILED, retry_in=SOON)
+    waiting = await shown(stores, begun.delivery.id)
+    stores.step_clock(SOON)
+
+    assert waiting.run_uid == ""
+    assert (await begin(stores)).delivery.run_uid == ""
 
 
 @pytest.mark.parametrize("outcome", [DELIVERED, PARTIAL, FAILED], ids=lambda one: one.status)
 async def test_an_outcome_comes_back_as_it_was_settled(stores: Stores, outcome: Outcome) -> None:
-    delivery_id = await delivering(stores)
-    await stores.deliveries.settled(delivery_id, outcome)
-    batch_id = await last_batch_id(stores)
+    await queue(stores)
+    begun = await begin(stores)
+    knowledge = Knowledge(attempt=1, cut_offs=2)
+    await settle(stores, begun, outcome, knowledge=knowledge)
+    ended = await shown(stores, begun.delivery.id)
 
-    assert [one.outcome for one in await stores.deliveries.of_batch(batch_id)] == [outcome]
-
-
-async def test_writing_and_settling_may_be_recorded_again(stores: Stores) -> None:
-    delivery_id = await claimed(stores)
-    await stores.deliveries.written(delivery_id, FILE)
-    await stores.deliveries.written(delivery_id, FILE)
-    await stores.deliveries.started(delivery_id)
-    await stores.deliveries.settled(delivery_id, FAILED)
-    await stores.deliveries.settled(delivery_id, FAILED)
-
-    with pytest.raises(DeliveryStepError):
-        await stores.deliveries.settled(delivery_id, DELIVERED)
+    assert (ended.outcome, ended.status, ended.error) == (outcome, outcome.status, outcome.error)
+    assert (ended.knowledge, ended.tries, ended.not_before) == (knowledge, 1, None)
 
 
-async def test_another_file_is_never_recorded_over_a_written_one(stores: Stores) -> None:
-    delivery_id = await written(stores)
-
-    with pytest.raises(DeliveryStepError):
-        await stores.deliveries.written(delivery_id, WrittenFile(3, 2**40, "cd" * 32))
-
-
-@pytest.mark.parametrize("outcome", [DELIVERED, PARTIAL], ids=lambda one: one.status)
-async def test_what_was_judged_for_good_is_not_started_again(stores: Stores, outcome: Outcome) -> None:
-    delivery_id = await delivering(stores)
-    await stores.deliveries.settled(delivery_id, outcome)
-
-    with pytest.raises(DeliveryStepError):
-        await stores.deliveries.started(delivery_id)
-
-
-async def test_a_failed_delivery_is_started_again_as_its_next_attempt(stores: Stores) -> None:
-    delivery_id = await delivering(stores)
-    await stores.deliveries.settled(delivery_id, FAILED)
-
-    assert await stores.deliveries.started(delivery_id) == 2
-    (delivery,) = await stores.deliveries.of_batch(await last_batch_id(stores))
-    assert delivery.outcome is None
-    await stores.deliveries.settled(delivery_id, DELIVERED)
-
-
-async def test_of_those_who_start_a_delivery_at_once_one_may(stores: Stores) -> None:
-    delivery_id = await written(stores)
-
-    answers = await asyncio.gather(
-        *(stores.deliveries.started(delivery_id) for _ in range(5)), return_exceptions=True
+async def test_an_attempt_that_is_to_be_repeated_leaves_its_outcome_to_be_seen(stores: Stores) -> None:
+    await queue(stores)
+    begun = await begin(stores)
+    settlement = Settlement(
+        outcome=FAILED, knowledge=Knowledge(1, 1), retry_in=HOUR, tries=0, confirming=True
     )
+    await stores.deliveries.settled(begun.lease, 1, settlement)
+    waiting = await shown(stores, begun.delivery.id)
+    stores.step_clock(HOUR)
+    again = await begin(stores)
 
-    assert [answer for answer in answers if not isinstance(answer, DeliveryStepError)] == [1]
+    assert (waiting.status, waiting.under_way) == (DeliveryStatus.DELIVERING, False)
+    assert (waiting.outcome, waiting.error) == (FAILED, FAILED.error)
+    assert (waiting.tries, waiting.confirming, waiting.knowledge) == (0, True, Knowledge(1, 1))
+    assert waiting.ended is not None
+    assert waiting.not_before == waiting.ended + HOUR
+    assert (again.delivery.attempts, again.delivery.under_way, again.delivery.not_before) == (2, True, None)
+    assert (again.delivery.outcome, again.delivery.error, again.delivery.ended) == (None, "", None)
+    assert (again.delivery.confirming, again.delivery.knowledge) == (True, Knowledge(1, 1))
 
 
-async def test_steps_out_of_order_are_refused_and_change_nothing(stores: Stores) -> None:
-    delivery_id = await claimed(stores)
+@pytest.mark.parametrize("retry_in", [None, SOON], ids=["for good", "to be repeated"])
+async def test_settling_may_be_asked_again_but_not_otherwise(
+    stores: Stores, retry_in: timedelta | None
+) -> None:
+    await queue(stores)
+    begun = await begin(stores)
+    await settle(stores, begun, FAILED, retry_in=retry_in)
+    before = await shown(stores, begun.delivery.id)
+    stores.step_clock(timedelta(seconds=3))
+    await settle(stores, begun, FAILED, retry_in=retry_in)
 
     with pytest.raises(DeliveryStepError):
-        await stores.deliveries.started(delivery_id)
+        await settle(stores, begun, DELIVERED)
+    assert await shown(stores, begun.delivery.id) == before
+
+
+async def test_a_hindrance_is_forgotten_when_the_attempt_begins(stores: Stores) -> None:
+    await queue(stores)
+    await stores.deliveries.hindered((await take(stores)).lease, "no turn", SOON)
+    stores.step_clock(SOON)
+    begun = await begin(stores)
+
+    assert (begun.delivery.error, begun.delivery.not_before) == ("", None)
+
+
+async def test_being_hindered_may_be_asked_again(stores: Stores) -> None:
+    (delivery,) = await queue(stores)
+    taken = await take(stores)
+    for _ in range(2):
+        await stores.deliveries.hindered(taken.lease, "no turn", SOON)
+    hindered = await shown(stores, delivery.id)
+
+    assert (hindered.status, hindered.error, hindered.attempts) == (DeliveryStatus.WRITTEN, "no turn", 0)
+
+
+async def test_a_batchs_failed_and_partial_deliveries_are_sent_again(stores: Stores) -> None:
+    await queue(stores, (0, 0), (1, 0), (2, 0), lane_count=3)
+    ended = [await end_next(stores, outcome) for outcome in (FAILED, DELIVERED, PARTIAL)]
+    again = await stores.deliveries.resend(ended[0].batch_id, "operator-7")
+    stand = await stores.deliveries.of_batches([ended[0].batch_id])
+
+    assert [one.id for one in again] == [ended[0].id, ended[2].id]
+    assert stand == (again[0], ended[1], again[1])
+    for one, before in zip(again, (ended[0], ended[2]), strict=True):
+        assert one.status is DeliveryStatus.WRITTEN
+        assert (one.tries, one.attempts, one.attempt) == (0, 1, 2)
+        assert (one.under_way, one.confirming, one.not_before, one.error) == (False, False, None, "")
+        assert (one.requested_by, one.file) == ("operator-7", FILE)
+        assert one.knowledge == before.knowledge, "what was ever stored is never forgotten"
+
+
+async def test_what_is_sent_again_may_end_otherwise(stores: Stores) -> None:
+    await queue(stores)
+    failed = await end_next(stores, FAILED)
+    await stores.deliveries.resend(failed.batch_id, "operator")
+    ended = await end_next(stores, DELIVERED)
+
+    assert (ended.id, ended.status, ended.attempts) == (failed.id, DeliveryStatus.DELIVERED, 2)
+
+
+async def test_nothing_is_sent_again_that_was_delivered(stores: Stores) -> None:
+    await queue(stores)
+    delivered = await end_next(stores)
+
     with pytest.raises(DeliveryStepError):
-        await stores.deliveries.settled(delivery_id, DELIVERED)
-    with pytest.raises(DeliveryStepError):
-        await stores.deliveries.rejected(delivery_id, 0, [reject(1)])
-    (delivery,) = await stores.deliveries.of_batch(await last_batch_id(stores))
-    assert (delivery.status, delivery.attempts) == (DeliveryStatus.CLAIMED, 0)
+        await stores.deliveries.resend(delivered.batch_id, "operator")
+    assert await shown(stores, delivered.id) == delivered
 
 
-async def test_a_delivery_that_is_not_there_takes_no_step(stores: Stores) -> None:
-    with pytest.raises(DeliveryStepError):
-        await stores.deliveries.written(99, FILE)
-    with pytest.raises(DeliveryStepError):
-        await stores.deliveries.started(99)
-    with pytest.raises(DeliveryStepError):
-        await stores.deliveries.settled(99, DELIVERED)
-    with pytest.raises(DeliveryStepError):
-        await stores.deliveries.rejected(99, 1, [reject(1)])
-    assert await stores.deliveries.rejects(99, limit=5) == ()
-
-
-async def test_rejects_come_back_in_their_order_up_to_the_limit(stores: Stores) -> None:
-    delivery_id = await delivering(stores)
-    await stores.deliveries.rejected(delivery_id, 1, [reject(3), reject(1)])
-    await stores.deliveries.rejected(delivery_id, 1, [reject(2)])
-
-    assert await stores.deliveries.rejects(delivery_id, limit=10) == (reject(3), reject(1), reject(2))
-    assert await stores.deliveries.rejects(delivery_id, limit=2) == (reject(3), reject(1))
-
-
-async def test_rejects_are_those_of_the_last_attempt(stores: Stores) -> None:
-    delivery_id = await delivering(stores)
-    await stores.deliveries.rejected(delivery_id, 1, [reject(1)])
-    await stores.deliveries.settled(delivery_id, FAILED)
-    attempt = await stores.deliveries.started(delivery_id)
-    await stores.deliveries.rejected(delivery_id, attempt, [reject(2)])
-
-    assert await stores.deliveries.rejects(delivery_id, limit=10) == (reject(2),)
-    with pytest.raises(DeliveryStepError):
-        await stores.deliveries.rejected(delivery_id, 1, [reject(3)])
-
-
-async def test_words_that_no_text_column_can_hold_are_kept_readable(stores: Stores) -> None:
-    delivery_id = await delivering(stores)
-    await stores.deliveries.rejected(
-        delivery_id, 1, [Reject("", RecordVerdict.UNKNOWN, f"a\0b{chr(0xD800)}c")]
+@pytest.mark.parametrize("state", ["claimed", "written", "under way", "to be repeated"])
+async def test_nothing_is_sent_again_while_a_delivery_of_the_batch_is_not_ended(
+    stores: Stores, state: str
+) -> None:
+    leased = await claim(stores, lane_count=2)
+    first, second = await stores.batches.plan(
+        leased.lease, [planned(leased.batch.id, 0), planned(leased.batch.id, 1)]
     )
+    await stores.deliveries.written(leased.lease, first.id, FILE)
+    failed = await end_next(stores, FAILED)
+    if state != "claimed":
+        await stores.deliveries.written(leased.lease, second.id, FILE)
+        await stores.batches.prepared(leased.lease)
+    if state in {"under way", "to be repeated"}:
+        begun = await begin(stores)
+        if state == "to be repeated":
+            await settle(stores, begun, FAILED, retry_in=HOUR)
+    before = await stores.deliveries.of_batches([leased.batch.id])
 
-    assert await stores.deliveries.rejects(delivery_id, limit=1) == (
-        Reject("", RecordVerdict.UNKNOWN, "a\ufffdb?c"),
-    )
+    with pytest.raises(DeliveryStepError):
+        await stores.deliveries.resend(leased.batch.id, "operator")
+    assert await stores.deliveries.of_batches([leased.batch.id]) == before
+    assert before[0] == failed
 
 
 @pytest.mark.parametrize("batch_id", [99, 0, -1, 2**31, 10**40])
-async def test_a_batch_that_is_not_there_has_no_deliveries(stores: Stores, batch_id: int) -> None:
-    assert await stores.deliveries.of_batch(batch_id) == ()
-
-
-def reject(number: int) -> Reject:
-    return Reject(f"AC{number}", RecordVerdict.REFUSED, f"price: {number} is too high, 東京")
-
-
-async def last_batch_id(stores: Stores) -> int:
-    return (await claim_batch(stores)) - 1
-
-
-async def test_why_a_step_could_not_be_taken_is_kept_until_it_is(stores: Stores) -> None:
-    batch_id = await claim_batch(stores)
-    delivery = await stores.deliveries.claimed(batch_id, "a.csv")
-    await stores.deliveries.hindered(delivery.id, "no space is left")
-    (hindered,) = await stores.deliveries.of_batch(batch_id)
-    await stores.deliveries.written(delivery.id, FILE)
-    (written_now,) = await stores.deliveries.of_batch(batch_id)
-
-    assert (hindered.status, hindered.error) == (DeliveryStatus.CLAIMED, "no space is left")
-    assert (written_now.status, written_now.error) == (DeliveryStatus.WRITTEN, "")
-
-
-async def test_the_error_of_an_ended_delivery_is_its_outcomes(stores: Stores) -> None:
-    batch_id = await claim_batch(stores)
-    delivery = await stores.deliveries.claimed(batch_id, "a.csv")
-    await stores.deliveries.written(delivery.id, FILE)
-    await stores.deliveries.hindered(delivery.id, "no turn")
-    await stores.deliveries.started(delivery.id)
-    (begun,) = await stores.deliveries.of_batch(batch_id)
-    await stores.deliveries.settled(delivery.id, PARTIAL)
-    (ended,) = await stores.deliveries.of_batch(batch_id)
-
-    assert (begun.error, ended.error) == ("", PARTIAL.error)
+async def test_a_batch_that_is_not_there_is_not_sent_again(stores: Stores, batch_id: int) -> None:
     with pytest.raises(DeliveryStepError):
-        await stores.deliveries.hindered(delivery.id, "too late")
+        await stores.deliveries.resend(batch_id, "operator")
+
+
+async def test_of_those_who_send_a_batch_again_at_once_one_does(stores: Stores) -> None:
+    await queue(stores)
+    failed = await end_next(stores, FAILED)
+    answers = await asyncio.gather(
+        *(stores.deliveries.resend(failed.batch_id, f"operator-{number}") for number in range(5)),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(answer, tuple) for answer in answers) == 1
+    assert sum(isinstance(answer, DeliveryStepError) for answer in answers) == 4
+
+
+async def test_words_that_no_text_column_can_hold_are_kept_readable(stores: Stores) -> None:
+    odd, readable = f"a\0b{chr(0xD800)}c", "a\ufffdb?c"
+    leased, delivery = await claimed(stores)
+    await stores.deliveries.not_written(leased.lease, delivery.id, odd)
+    seen = [(await shown(stores, delivery.id)).error]
+    await stores.deliveries.written(leased.lease, delivery.id, FILE)
+    await stores.batches.prepared(leased.lease)
+    await stores.deliveries.hindered((await take(stores)).lease, odd, timedelta(0))
+    seen.append((await shown(stores, delivery.id)).error)
+    begun = await begin(stores)
+    await stores.deliveries.identified(begun.lease, 1, odd)
+    seen.append((await shown(stores, delivery.id)).run_uid)
+    said_oddly = Outcome(DeliveryStatus.FAILED, 0, 0, 3, None, odd)
+    for _ in range(2):
+        await settle(stores, begun, said_oddly)
+    seen.append((await shown(stores, delivery.id)).error)
+    (again,) = await stores.deliveries.resend(leased.batch.id, odd)
+
+    assert [*seen, again.requested_by] == [readable] * 5
+
+
+async def test_a_lease_on_no_delivery_takes_no_step(stores: Stores) -> None:
+    lease = Lease(Leased.DELIVERY, 10**40, 1, ONE)
+    await stores.leases.release(lease)
+
+    assert await takes_nothing(stores)

@@ -1,4 +1,4 @@
-"""A claimed batch gets its files, whoever writes them, and only then goes on; the twin and PostgreSQL agree."""
+"""A claimed batch gets its files, whoever writes them, and then goes on; the twin and PostgreSQL agree."""
 
 import asyncio
 

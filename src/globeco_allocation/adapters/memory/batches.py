@@ -108,7 +108,7 @@ class MemoryBatches:
 
     def _held(self, lease: Lease) -> BatchRow:
         self._database.answer()
-        self._database.leases.check(lease)
+        self._database.leases.check(lease, Leased.BATCH)
         return self._database.batches[lease.id]
 
     def _record(self, row: BatchRow, files: Sequence[PlannedFile]) -> list[Delivery]:

@@ -206,7 +206,7 @@ class MemoryDeliveries:
 
     def _held(self, lease: Lease) -> DeliveryRow:
         self._database.answer()
-        self._database.leases.check(lease)
+        self._database.leases.check(lease, Leased.DELIVERY)
         return self._database.deliveries[lease.id]
 
     def _under_way(self, lease: Lease, attempt: int) -> DeliveryRow:
@@ -217,7 +217,7 @@ class MemoryDeliveries:
 
     def _held_by_batch(self, batch_lease: Lease, delivery_id: int) -> DeliveryRow:
         self._database.answer()
-        self._database.leases.check(batch_lease)
+        self._database.leases.check(batch_lease, Leased.BATCH)
         row = self._database.deliveries.get(delivery_id)
         if row is None or row.delivery.batch_id != batch_lease.id:
             raise DeliveryStepError(f"batch {batch_lease.id} has no delivery {delivery_id}")

@@ -1,6 +1,6 @@
 """The in-memory database's leases, with their fencing tokens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from globeco_allocation.domain.errors import LeaseLostError
@@ -42,13 +42,13 @@ class LeaseTable:
         self._rows[of, key] = _Row(self._last_token)
         return self._last_token
 
-    def check(self, lease: Lease) -> None:
-        """Make sure that a write under this lease may be made.
+    def check(self, lease: Lease, of: Leased) -> None:
+        """Make sure that something of this kind may be written under the lease.
 
         Raises:
-            LeaseLostError: it was taken over.
+            LeaseLostError: it was taken over, or is none on such a thing.
         """
-        self._row(lease)
+        self._row(replace(lease, of=of))
 
     def renew(self, lease: Lease) -> None:
         """Let a lease run anew, unless it was given back.
