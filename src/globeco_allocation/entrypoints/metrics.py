@@ -13,7 +13,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from globeco_allocation.domain.delivery import Delivery
+from globeco_allocation.domain.delivery import Settlement
 from globeco_allocation.domain.pending import PendingCounts
 from globeco_allocation.domain.use_cases.look_up_pending import PendingRound
 
@@ -58,6 +58,11 @@ class Metrics:
             registry=self._registry,
         )
         self._batches = self._counter("batches_claimed", "Batch windows claimed.")
+        self._attempts = self._counter("delivery_attempts", "Attempts that ended, by status.", ("status",))
+        self._collisions = self._counter("source_id_collisions", "Attempts that found foreign rows.")
+        self._fit = Gauge(
+            f"{_PREFIX}_fit_to_deliver", "1 when this replica writes and delivers.", registry=self._registry
+        )
         self._deliveries = self._counter("deliveries", "Deliveries that reached a status.", ("status",))
         self._records = self._counter("delivery_records", "Records delivered, by result.", ("result",))
         self._sends = Gauge(
@@ -104,13 +109,21 @@ class Metrics:
         """Count one claimed window."""
         self._batches.inc()
 
-    def delivery_ended(self, delivery: Delivery) -> None:
-        """Count a delivery and its records."""
-        self._deliveries.labels(delivery.status.value).inc()
-        if delivery.outcome is not None:
-            self._records.labels("accepted").inc(delivery.outcome.accepted_count)
-            self._records.labels("rejected").inc(delivery.outcome.rejected_count)
-            self._records.labels("unknown").inc(delivery.outcome.unknown_count)
+    def attempt_ended(self, settlement: Settlement) -> None:
+        """Count an attempt; and a delivery with its records when the attempt was its last."""
+        outcome = settlement.outcome
+        self._attempts.labels(outcome.status.value).inc()
+        if settlement.collision:
+            self._collisions.inc()
+        if settlement.retry_in is None:
+            self._deliveries.labels(outcome.status.value).inc()
+            self._records.labels("accepted").inc(outcome.accepted_count)
+            self._records.labels("rejected").inc(outcome.rejected_count)
+            self._records.labels("unknown").inc(outcome.unknown_count)
+
+    def fit_to_deliver(self, *, fit: bool) -> None:
+        """Show whether this replica writes and delivers files."""
+        self._fit.set(int(fit))
 
     @contextmanager
     def send_under_way(self) -> Generator[None]:

@@ -5,19 +5,36 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from globeco_allocation.domain.delivery import Delivery, DeliveryStatus
+from globeco_allocation.domain.accounting_run import RunOrder
+from globeco_allocation.domain.batch import Batch
+from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, DeliveryStop
 
 NO_CLI: Final = "none"
 """The execution mode in which files are written and nothing is run on them."""
 
+SUBPROCESS: Final = "subprocess"
+"""The execution mode in which the accounting CLI is a process of this machine."""
+
+KUBERNETES: Final = "kubernetes"
+"""The execution mode in which the accounting CLI is a Kubernetes Job."""
+
 NOTHING_TO_SEND = "Nothing to send: no execution became ready since the last batch."
-NOT_TRIED_AGAIN = "The service does not try it again by itself."
 
 _NOT_ENDED = {
-    DeliveryStatus.CLAIMED: "The batch is claimed and its file is being written.",
+    DeliveryStatus.CLAIMED: "The batch is claimed and its files are being written.",
     DeliveryStatus.WRITTEN: "The file is written and waits for its accounting run.",
     DeliveryStatus.DELIVERING: "The accounting run is under way.",
 }
+
+_WORST_FIRST = (
+    DeliveryStatus.FAILED,
+    DeliveryStatus.CLAIMED,
+    DeliveryStatus.WRITTEN,
+    DeliveryStatus.DELIVERING,
+    DeliveryStatus.PARTIAL,
+    DeliveryStatus.RESOLVED,
+    DeliveryStatus.DELIVERED,
+)
 
 
 class SendStatus(StrEnum):
@@ -27,6 +44,23 @@ class SendStatus(StrEnum):
     PARTIAL = "partial"
     PROCESSING = "processing"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """How far a batch is.
+
+    Attributes:
+        batch: The batch.
+        deliveries: Its deliveries by ascending id.
+        prepared: Whether all its files are written; looked up where it has no delivery.
+        stop: Why nothing is delivered anywhere; None if something is.
+    """
+
+    batch: Batch
+    deliveries: Sequence[Delivery] = ()
+    prepared: bool = False
+    stop: DeliveryStop | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +74,8 @@ class SendReport:
         processed_count: Executions in the batch's files.
         file_name: The first file's bare name; empty when there is none.
         execution_mode: How the accounting CLI is run, `NO_CLI` if it is not.
+        job_name: Of the first file's last attempt, where the CLI is a Kubernetes Job.
+        job_status: How that Job fares, as far as it was seen.
     """
 
     status: SendStatus
@@ -48,51 +84,130 @@ class SendReport:
     processed_count: int
     file_name: str
     execution_mode: str
+    job_name: str = ""
+    job_status: str = ""
 
 
-def report_on(
-    batch_id: int, deliveries: Sequence[Delivery], execution_mode: str, *, over: bool, fault: str = ""
-) -> SendReport:
-    """Sum up how far a batch is.
+def is_at_rest(state: BatchState, execution_mode: str) -> bool:
+    """Tell whether waiting longer would show nothing new soon.
 
-    Args:
-        batch_id: The batch.
-        deliveries: Its deliveries by ascending id.
-        execution_mode: How the accounting CLI is run.
-        over: Whether nobody works on it any more.
-        fault: Why it could not be carried out; makes it ``FAILED``.
+    Every file has an outcome, or its attempt has failed and the next one is due later, or it cannot be
+    delivered for now.
     """
-    status = SendStatus.FAILED if fault else _status(deliveries, over=over)
+    if not state.deliveries:
+        return state.prepared
+    return all(_rests(one, state, execution_mode) for one in state.deliveries)
+
+
+def report_on(state: BatchState, execution_mode: str) -> SendReport:
+    """Sum up how far a batch is."""
+    deliveries = state.deliveries
+    status = _status(state)
+    first = deliveries[0] if deliveries else None
+    job = first if first is not None and execution_mode == KUBERNETES and first.attempts else None
     return SendReport(
         status=status,
-        message=f"{fault} {NOT_TRIED_AGAIN}" if fault else _message(status, deliveries, execution_mode, over),
-        batch_id=batch_id,
-        processed_count=sum(one.file.record_count for one in deliveries if one.file is not None),
-        file_name=deliveries[0].file_name if deliveries else "",
+        message=_message(status, state, execution_mode),
+        batch_id=state.batch.id,
+        processed_count=sum(one.record_count for one in deliveries),
+        file_name=first.file_name if first else "",
         execution_mode=execution_mode,
+        job_name=_job_name(job) if job else "",
+        job_status=_job_status(job) if job else "",
     )
 
 
-def _status(deliveries: Sequence[Delivery], *, over: bool) -> SendStatus:
-    statuses = {one.status for one in deliveries}
-    if DeliveryStatus.FAILED in statuses:
-        return SendStatus.FAILED
-    if not (statuses or over) or any(not status.ended for status in statuses):
-        return SendStatus.PROCESSING
-    return SendStatus.PARTIAL if DeliveryStatus.PARTIAL in statuses else SendStatus.SUCCESS
-
-
-def _message(status: SendStatus, deliveries: Sequence[Delivery], execution_mode: str, over: bool) -> str:
+def batch_status(batch: Batch, deliveries: Sequence[Delivery]) -> str:
+    """Return the worst of a batch's delivery statuses, ``claimed`` before they are planned, or ``empty``."""
     if not deliveries:
-        return NOTHING_TO_SEND if over else "The batch is claimed and waits for its turn."
+        return "empty" if batch.prepared else DeliveryStatus.CLAIMED.value
+    return min((one.status for one in deliveries), key=_WORST_FIRST.index).value
+
+
+def has_failed(delivery: Delivery) -> bool:
+    """Tell whether the last step of a delivery failed, be it tried again or not."""
+    if delivery.status is DeliveryStatus.FAILED:
+        return True
+    if delivery.status is DeliveryStatus.CLAIMED:
+        return bool(delivery.error)  # its file could not be written
+    return waits_for_another_attempt(delivery)
+
+
+def waits_for_another_attempt(delivery: Delivery) -> bool:
+    """Tell whether an attempt has failed and the next one is due later."""
+    return delivery.status is DeliveryStatus.DELIVERING and not delivery.under_way and not delivery.confirming
+
+
+def _rests(delivery: Delivery, state: BatchState, execution_mode: str) -> bool:
+    if delivery.status.ended or has_failed(delivery):
+        return True
+    waits = delivery.status is DeliveryStatus.WRITTEN
+    return waits and (execution_mode == NO_CLI or state.stop is not None)
+
+
+def _status(state: BatchState) -> SendStatus:
+    deliveries = state.deliveries
+    if any(has_failed(one) for one in deliveries):
+        return SendStatus.FAILED
+    if any(not one.status.ended for one in deliveries) or not (deliveries or state.prepared):
+        return SendStatus.PROCESSING
+    if any(one.status is DeliveryStatus.PARTIAL for one in deliveries):
+        return SendStatus.PARTIAL
+    return SendStatus.SUCCESS
+
+
+def _message(status: SendStatus, state: BatchState, execution_mode: str) -> str:
+    deliveries = state.deliveries
+    if not deliveries:
+        return NOTHING_TO_SEND if state.prepared else "The batch is claimed and waits for its turn."
     if status is SendStatus.SUCCESS:
-        booked = sum(one.outcome.accepted_count for one in deliveries if one.outcome is not None)
-        return f"Portfolio Accounting booked every record of the batch: {booked}."
+        return _success(deliveries)
     if status is SendStatus.PROCESSING:
-        status_now = next(one.status for one in deliveries if not one.status.ended)
-        if execution_mode == NO_CLI and status_now is DeliveryStatus.WRITTEN:
+        return _processing(state, execution_mode)
+    told = "; ".join(dict.fromkeys(one.error for one in deliveries if one.error))
+    told = told or "Portfolio Accounting did not take every record"
+    return f"{told}. {_what_follows(state)}" if status is SendStatus.FAILED else f"{told}."
+
+
+def _success(deliveries: Sequence[Delivery]) -> str:
+    if any(one.status is DeliveryStatus.RESOLVED for one in deliveries):
+        return "Every record of the batch is booked or was settled by an operator."
+    booked = sum(one.outcome.accepted_count for one in deliveries if one.outcome is not None)
+    return f"Portfolio Accounting booked every record of the batch: {booked}."
+
+
+def _processing(state: BatchState, execution_mode: str) -> str:
+    delivery = next(one for one in state.deliveries if not one.status.ended)
+    if delivery.status is DeliveryStatus.WRITTEN:
+        if execution_mode == NO_CLI:
             return "The file is written and stays where it is: no accounting CLI is set (CLI_COMMAND)."
-        return _NOT_ENDED[status_now]
-    errors = [one.outcome.error for one in deliveries if one.outcome is not None and one.outcome.error]
-    told = "; ".join(errors) or "Portfolio Accounting did not take every record"
-    return f"{told}. {NOT_TRIED_AGAIN}" if status is SendStatus.FAILED else f"{told}."
+        if state.stop is not None:
+            reason = state.stop.reason
+            return f"The file is written. All delivery is stopped until an operator decides: {reason}."
+    if delivery.error:
+        return f"{_NOT_ENDED[delivery.status]} It is held up for now: {delivery.error}."
+    return _NOT_ENDED[delivery.status]
+
+
+def _what_follows(state: BatchState) -> str:
+    waiting = [one for one in state.deliveries if has_failed(one) and not one.status.ended]
+    if not waiting:
+        return (
+            "The service does not try it again by itself: send it again with "
+            f"POST /api/v1/batches/{state.batch.id}/resend."
+        )
+    due = min((one.not_before for one in waiting if one.not_before is not None), default=None)
+    return f"It is tried again at {due:%H:%M:%S} UTC." if due else "It is tried again in a moment."
+
+
+def _job_name(delivery: Delivery) -> str:
+    attempt = delivery.attempts
+    return RunOrder(batch_id=delivery.batch_id, attempt=attempt, file_name=delivery.file_name).name
+
+
+def _job_status(delivery: Delivery) -> str:
+    if delivery.under_way:
+        return "Running"
+    if delivery.outcome is None:
+        return ""
+    return "Failed" if delivery.outcome.exit_code is None else "Complete"

@@ -10,6 +10,7 @@ from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.clock import Clock
 from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.executions import Executions
+from globeco_allocation.ports.resolutions import Resolutions
 
 READY = "ok"
 """What `Readiness.checks` says of a part that works."""
@@ -35,6 +36,7 @@ class Services:
         executions: The executions we keep.
         batches: The windows that were claimed.
         deliveries: Their files, and what became of them.
+        resolutions: What operators settled by hand.
         receive: The use case behind ``POST /api/v1/executions``.
         pending_lookups: The work in the background on what waits for its portfolio.
         sends: Sends under way.
@@ -47,6 +49,7 @@ class Services:
     deliveries: Deliveries
     receive: ReceiveExecutions
     pending_lookups: PendingLookups
+    resolutions: Resolutions
     sends: Sends
     readiness: Readiness
     clock: Clock

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Self
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
-from globeco_allocation.domain.batch import FileQuantity
+from globeco_allocation.domain.batch import FILE_MAX_RECORDS, FileQuantity
+from globeco_allocation.domain.lane import MOST_LANES
 from globeco_allocation.entrypoints.setting import (
     DECLARATION,
     Kind,
@@ -54,11 +55,12 @@ def _command() -> Kind[str]:
             from globeco_allocation.adapters.subprocess_cli.command import CommandTemplate  # noqa: PLC0415
 
             try:
-                CommandTemplate.parse(text).require_filename()
+                CommandTemplate.parse(text)
             except ValueError as error:
                 raise UnusableTextError(str(error)) from error
         return text
 
+    # Without {filename} it is a fault only where it is used: the chart has one, beside Kubernetes settings.
     return Kind(
         "a command with {filename} among its arguments, and {output_dir}, {home}, {run} at will", read
     )
@@ -206,11 +208,75 @@ class Settings:
         "How long a send waits for its outcome; then it is answered 202, and goes on",
         unit="seconds",
     )
+    delivery_lanes: int = setting(
+        "DELIVERY_LANES",
+        "1",
+        whole_number(1, MOST_LANES),
+        "How many accounting runs may go on side by side, each over portfolios of its own",
+    )
+    delivery_retry_max_attempts: int = setting(
+        "DELIVERY_RETRY_MAX_ATTEMPTS",
+        "3",
+        whole_number(1, 100),
+        "Attempts of a delivery, the first one counted; then it is `failed` until it is sent again",
+        alias="KUBERNETES_BATCH_JOB_RETRY_LIMIT",
+    )
+    delivery_retry_base_delay_seconds: float = setting(
+        "DELIVERY_RETRY_BASE_DELAY_SECONDS",
+        "5",
+        number(0.01, 3600),
+        "Pause before a delivery's second attempt; it doubles from there",
+        unit="seconds",
+    )
+    batch_file_max_records: int = setting(
+        "BATCH_FILE_MAX_RECORDS",
+        str(FILE_MAX_RECORDS),
+        whole_number(1, 10_000_000),
+        "Executions in one file; a larger batch becomes several",
+    )
     file_quantity: FileQuantity = setting(
         "FILE_QUANTITY", "quantity", one_of(FileQuantity), "Which amount is written: ordered or filled"
     )
     file_cleanup_enabled: bool = setting(
         "FILE_CLEANUP_ENABLED", "false", truth(), "Whether a file is removed once all of it is booked"
+    )
+
+    kubernetes_batch_enabled: bool = setting(
+        "KUBERNETES_BATCH_ENABLED",
+        "false",
+        truth(),
+        "Whether the accounting CLI runs as Kubernetes Jobs; `CLI_COMMAND` does not count then",
+    )
+    kubernetes_batch_namespace: str = setting(
+        "KUBERNETES_BATCH_NAMESPACE",
+        "",
+        words("a namespace"),
+        "Where the Jobs run; the pod's own namespace if empty",
+    )
+    kubernetes_batch_cli_image: str = setting(
+        "KUBERNETES_BATCH_CLI_IMAGE",
+        "kasbench/globeco-portfolio-accounting-service-cli:latest",
+        words("an image"),
+        "The accounting CLI's image",
+    )
+    kubernetes_batch_job_timeout_seconds: int = setting(
+        "KUBERNETES_BATCH_JOB_TIMEOUT_SECONDS",
+        "1800",
+        whole_number(1, 604_800),
+        "A Job is ended past this",
+        unit="seconds",
+    )
+    kubernetes_batch_service_account_name: str = setting(
+        "KUBERNETES_BATCH_SERVICE_ACCOUNT_NAME",
+        "",
+        words("a service account"),
+        "Of the Jobs; the namespace's default one if empty",
+    )
+    kubernetes_batch_nfs_pvc_name: str = setting(
+        "KUBERNETES_BATCH_NFS_PVC_NAME",
+        "globeco-efs-pvc",
+        words("a volume claim"),
+        "The claim behind `OUTPUT_DIR`, mounted into the Jobs at /data",
     )
 
     log_level: LogLevel = setting(

@@ -1,51 +1,35 @@
 """The composition root: the one place that knows every part and how they fit together."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
-import structlog
-
-from globeco_allocation.adapters.local_files import LocalFiles
-from globeco_allocation.adapters.postgres.batches import PostgresBatches
-from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
 from globeco_allocation.adapters.postgres.pool import open_pool
-from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.adapters.system_clock import SystemClock
 from globeco_allocation.adapters.trade_service import open_trade_service
-from globeco_allocation.domain.batch import ClaimTerms
-from globeco_allocation.domain.errors import FileNotWrittenError
-from globeco_allocation.domain.use_cases.deliver import DeliverFile
 from globeco_allocation.domain.use_cases.look_up_pending import LookUpPending, PendingTerms
 from globeco_allocation.domain.use_cases.receive import DeferTerms, ReceiveExecutions
-from globeco_allocation.domain.use_cases.send import SendBatch
 from globeco_allocation.entrypoints.database_start import DatabaseStart
+from globeco_allocation.entrypoints.delivery_wiring import DeliveryParts, open_delivery
+from globeco_allocation.entrypoints.dispatcher import Dispatcher
 from globeco_allocation.entrypoints.logs import correlation_id
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.readiness import DatabaseReadiness
-from globeco_allocation.entrypoints.send_report import NO_CLI
 from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.entrypoints.services import Services
 from globeco_allocation.entrypoints.settings import Settings
 from globeco_allocation.ports.accounting import AccountingCli
-from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.clock import Clock
-from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.executions import Executions
 from globeco_allocation.ports.files import TransactionFiles
 from globeco_allocation.ports.pending import PendingExecutions
 from globeco_allocation.ports.portfolios import Portfolios
 
-SUBPROCESS = "subprocess"
-"""The execution mode in which the accounting CLI is a process of this machine."""
-
-SENDS_SHARE = 0.2
-"""Of the shutdown grace: how long sends under way are waited for when all requests are answered."""
+SENDS_SHARE, WRITING_SHARE = 0.1, 0.1
+"""Of the shutdown grace: how long claims, and files that are being written, are waited for."""
 
 PENDING_SHARE = 0.04
 """Of the shutdown grace: how long lookups in the background are waited for."""
@@ -54,10 +38,7 @@ _PENDING_LOOKUPS_SHARE = 0.25  # of all lookups at once; the others are for requ
 _PENDING_LOOKUP_SECONDS = 10.0
 _PENDING_LEASE_MARGIN = timedelta(seconds=15)  # for the database, before and after the lookups
 
-_PREPARE_SECONDS = 10.0
 _CORRELATION_HEADER = "X-Correlation-ID"
-
-_log: Any = structlog.get_logger("globeco_allocation.wiring")
 
 
 @asynccontextmanager
@@ -88,18 +69,13 @@ async def open_services(
         pool = await stack.enter_async_context(open_pool(settings.database, max_size=settings.db_pool_size))
         if portfolios is None:
             portfolios = await _open_trade_service(stack, settings, metrics)
-        if files is None:
-            files = await _open_output_directory(settings)
-        if accounting is None:
-            accounting = await _open_accounting(settings)
         executions, pending = PostgresExecutions(pool), PostgresPendingExecutions(pool)
         clock = clock or SystemClock()
-        batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
-        sends = await stack.enter_async_context(
-            _sends(
-                settings, metrics, batches=batches, deliveries=deliveries, files=files, accounting=accounting
-            )
+        parts = await stack.enter_async_context(
+            open_delivery(settings, pool, files=files, accounting=accounting)
         )
+        dispatcher = await stack.enter_async_context(_dispatcher(settings, metrics, database, parts))
+        sends = await stack.enter_async_context(_sends(settings, metrics, parts, dispatcher))
         look_up = LookUpPending(pending, executions, portfolios, clock, _pending_terms(settings))
         pending_lookups = await stack.enter_async_context(
             PendingLookups(
@@ -114,8 +90,9 @@ async def open_services(
         await stack.enter_async_context(database.running())
         yield Services(
             executions=executions,
-            batches=batches,
-            deliveries=deliveries,
+            batches=parts.batches,
+            deliveries=parts.deliveries,
+            resolutions=parts.resolutions,
             receive=_receive(settings, executions, portfolios, pending),
             pending_lookups=pending_lookups,
             sends=sends,
@@ -140,32 +117,6 @@ async def _open_trade_service(stack: AsyncExitStack, settings: Settings, metrics
     )
 
 
-async def _open_output_directory(settings: Settings) -> LocalFiles:
-    """Prepare the directory; one that cannot be used costs sends alone, so it is no reason not to start."""
-    files = LocalFiles(settings.output_dir)
-    try:
-        async with asyncio.timeout(_PREPARE_SECONDS):
-            await files.prepare()
-            await files.check()
-    except (TimeoutError, FileNotWrittenError):
-        _log.warning("no file can be written to OUTPUT_DIR: sends will fail", path=str(settings.output_dir))
-    return files
-
-
-async def _open_accounting(settings: Settings) -> AccountingCli | None:
-    if not settings.cli_command:
-        _log.warning("CLI_COMMAND is not set: files are written, but not delivered")
-        return None
-    template = CommandTemplate.parse(settings.cli_command)
-    accounting = SubprocessCli(template, settings.output_dir, settings.cli_timeout_seconds)
-    try:
-        async with asyncio.timeout(_PREPARE_SECONDS):
-            await accounting.recover()
-    except (OSError, TimeoutError):
-        _log.warning("what an earlier run left in OUTPUT_DIR could not be looked through")
-    return accounting
-
-
 def _receive(
     settings: Settings, executions: Executions, portfolios: Portfolios, pending: PendingExecutions
 ) -> ReceiveExecutions:
@@ -186,24 +137,28 @@ def _pending_terms(settings: Settings) -> PendingTerms:
     )
 
 
-def _sends(
-    settings: Settings,
-    metrics: Metrics,
-    *,
-    batches: Batches,
-    deliveries: Deliveries,
-    files: TransactionFiles,
-    accounting: AccountingCli | None,
-) -> Sends:
-    deliver = None
-    if accounting is not None:
-        deliver = DeliverFile(deliveries, accounting, files, remove_delivered=settings.file_cleanup_enabled)
-    terms = ClaimTerms(file_quantity=settings.file_quantity)
-    return Sends(
-        SendBatch(batches, deliveries, files, deliver, terms),
-        deliveries,
+def _dispatcher(
+    settings: Settings, metrics: Metrics, database: DatabaseStart, parts: DeliveryParts
+) -> Dispatcher:
+    return Dispatcher(
+        parts.work_off,
+        parts.files,
+        parts.accounting,
         metrics,
-        execution_mode=NO_CLI if accounting is None else SUBPROCESS,
+        lanes=settings.delivery_lanes,
+        may_begin=lambda: not database.migrating,
+        grace_seconds=settings.shutdown_grace_seconds * WRITING_SHARE,
+    )
+
+
+def _sends(settings: Settings, metrics: Metrics, parts: DeliveryParts, dispatcher: Dispatcher) -> Sends:
+    return Sends(
+        parts.send_batch,
+        parts.batches,
+        parts.deliveries,
+        dispatcher,
+        metrics,
+        execution_mode=parts.execution_mode,
         grace_seconds=settings.shutdown_grace_seconds * SENDS_SHARE,
     )
 

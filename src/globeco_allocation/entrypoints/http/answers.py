@@ -8,8 +8,6 @@ import msgspec
 from litestar import Response
 from litestar.enums import MediaType
 
-from globeco_allocation.domain.batch import Batch
-from globeco_allocation.domain.delivery import Delivery, Reject
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.money import plain
 from globeco_allocation.domain.use_cases.receipts import Created, Deferred, Failed, Receipt
@@ -105,41 +103,6 @@ class SendAnswer(Answer, frozen=True):
     execution_mode: str
 
 
-class RejectAnswer(Answer, frozen=True):
-    """A record that was not accepted, with Portfolio Accounting's words."""
-
-    source_id: str
-    verdict: str
-    reason: str
-
-
-class DeliveryAnswer(Answer, frozen=True):
-    """One transaction file, and what came of its last attempt; what is not known yet is null."""
-
-    file_name: str
-    status: str
-    attempts: int
-    record_count: int | None
-    byte_count: int | None
-    checksum: str | None
-    accepted_count: int | None
-    rejected_count: int | None
-    unknown_count: int | None
-    exit_code: int | None
-    error: str | None
-    rejects: list[RejectAnswer]
-
-
-class BatchAnswer(Answer, frozen=True):
-    """A claimed window; without a delivery it was empty, or its file is not begun."""
-
-    id: int
-    previous_start_time: datetime
-    start_time: datetime
-    requested_by: str
-    deliveries: list[DeliveryAnswer]
-
-
 class HealthAnswer(Answer, frozen=True):
     """The process is alive."""
 
@@ -187,14 +150,19 @@ def execution_list_answer(page: Page, limit: int, offset: int) -> ExecutionListA
     """Show a page of executions that left out the first *offset*."""
     return ExecutionListAnswer(
         executions=[execution_answer(one) for one in page.executions],
-        pagination=Pagination(
-            total_elements=page.total,
-            total_pages=-(-page.total // limit),
-            current_page=offset // limit,
-            page_size=limit,
-            has_next=offset + limit < page.total,
-            has_previous=offset > 0,
-        ),
+        pagination=pagination(page.total, limit, offset),
+    )
+
+
+def pagination(total: int, limit: int, offset: int) -> Pagination:
+    """Tell where a page stands that left out the first *offset*."""
+    return Pagination(
+        total_elements=total,
+        total_pages=-(-total // limit),
+        current_page=offset // limit,
+        page_size=limit,
+        has_next=offset + limit < total,
+        has_previous=offset > 0,
     )
 
 
@@ -218,38 +186,9 @@ def send_answer(report: SendReport) -> SendAnswer:
         status=report.status.value,
         message=report.message,
         batch_id=report.batch_id,
-        job_name="",
-        job_status="",
+        job_name=report.job_name,
+        job_status=report.job_status,
         execution_mode=report.execution_mode,
-    )
-
-
-def batch_answer(batch: Batch, deliveries: list[tuple[Delivery, tuple[Reject, ...]]]) -> BatchAnswer:
-    """Show a batch, and each delivery with its rejects."""
-    return BatchAnswer(
-        id=batch.id,
-        previous_start_time=batch.window.previous_start.astimezone(UTC),
-        start_time=batch.start.astimezone(UTC),
-        requested_by=batch.terms.requested_by,
-        deliveries=[_delivery(delivery, rejects) for delivery, rejects in deliveries],
-    )
-
-
-def _delivery(delivery: Delivery, rejects: tuple[Reject, ...]) -> DeliveryAnswer:
-    file, outcome = delivery.file, delivery.outcome
-    return DeliveryAnswer(
-        file_name=delivery.file_name,
-        status=delivery.status.value,
-        attempts=delivery.attempts,
-        record_count=file and file.record_count,
-        byte_count=file and file.byte_count,
-        checksum=file and file.checksum,
-        accepted_count=outcome and outcome.accepted_count,
-        rejected_count=outcome and outcome.rejected_count,
-        unknown_count=outcome and outcome.unknown_count,
-        exit_code=outcome and outcome.exit_code,
-        error=delivery.error or None,
-        rejects=[RejectAnswer(one.source_id, one.verdict.value, one.reason) for one in rejects],
     )
 
 

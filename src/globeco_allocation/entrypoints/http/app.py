@@ -8,11 +8,16 @@ from litestar import Litestar, Response, Router, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from globeco_allocation.entrypoints.http.batches import get_batch
+from globeco_allocation.entrypoints.http.batches import get_batch, list_batches, resend_batch
 from globeco_allocation.entrypoints.http.cors import Cors
 from globeco_allocation.entrypoints.http.docs import docs_asset, docs_page, openapi_document
 from globeco_allocation.entrypoints.http.errors import ErrorAnswers
-from globeco_allocation.entrypoints.http.executions import create_executions, get_execution, list_executions
+from globeco_allocation.entrypoints.http.executions import (
+    create_executions,
+    get_execution,
+    get_execution_delivery,
+    list_executions,
+)
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.http.probes import healthz, readyz, show_metrics
@@ -27,8 +32,11 @@ OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 _ADDRESSES: dict[str, list[HTTPRouteHandler]] = {
     "/api/v1/executions": [create_executions, list_executions],
     "/api/v1/executions/{id:str}": [get_execution],
+    "/api/v1/executions/{id:str}/delivery": [get_execution_delivery],
     "/api/v1/executions/send": [send_executions],
+    "/api/v1/batches": [list_batches],
     "/api/v1/batches/{id:str}": [get_batch],
+    "/api/v1/batches/{id:str}/resend": [resend_batch],
     "/healthz": [healthz],
     "/readyz": [readyz],
     "/docs": [docs_page],

@@ -7,7 +7,8 @@ from typing import Any
 import structlog
 from litestar import Request, Response, get, post
 
-from globeco_allocation.domain.execution import LARGEST_ID, NewExecution
+from globeco_allocation.domain.execution import LARGEST_ID, Execution, NewExecution
+from globeco_allocation.domain.use_cases.find_delivery import FindDelivery
 from globeco_allocation.domain.use_cases.receipts import Deferred, Receipt, Skipped, Unreadable
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.answers import (
@@ -17,14 +18,11 @@ from globeco_allocation.entrypoints.http.answers import (
     execution_list_answer,
     json_response,
 )
+from globeco_allocation.entrypoints.http.batch_answers import whereabouts_answer
 from globeco_allocation.entrypoints.http.errors import RefusedRequestError
-from globeco_allocation.entrypoints.http.parameters import path_id, query_integer
+from globeco_allocation.entrypoints.http.parameters import page_of, path_id
 from globeco_allocation.entrypoints.http.records import UnreadableBodyError, camel_case, read_records
 from globeco_allocation.entrypoints.http.state import AppState, app_state
-
-MOST_PER_PAGE = 1000
-USUAL_PER_PAGE = 50
-LARGEST_OFFSET = 2**53 - 1  # what every JSON client reads exactly
 
 _log: Any = structlog.get_logger()
 
@@ -44,8 +42,7 @@ async def create_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get(include_in_schema=False)
 async def list_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
     """List executions, newest first."""
-    limit = query_integer(request, "limit", USUAL_PER_PAGE, 1, MOST_PER_PAGE)
-    offset = query_integer(request, "offset", 0, 0, LARGEST_OFFSET)
+    limit, offset = page_of(request)
     # There are no more executions than ids, so nothing lies behind the largest one.
     page = await app_state(request).services.executions.page(limit=limit, offset=min(offset, LARGEST_ID))
     return json_response(execution_list_answer(page, limit, offset), HTTPStatus.OK)
@@ -54,11 +51,23 @@ async def list_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get(include_in_schema=False)
 async def get_execution(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Show one execution."""
+    return json_response(execution_answer(await _asked_for(request)), HTTPStatus.OK)
+
+
+@get(include_in_schema=False)
+async def get_execution_delivery(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Show how far an execution is on its way to Portfolio Accounting."""
+    services = app_state(request).services
+    find = FindDelivery(services.batches, services.deliveries)
+    return json_response(whereabouts_answer(await find(await _asked_for(request))), HTTPStatus.OK)
+
+
+async def _asked_for(request: Request[Any, Any, Any]) -> Execution:
     key = path_id(request)
     found = None if key is None else await app_state(request).services.executions.get(key)
     if found is None:
         raise RefusedRequestError(HTTPStatus.NOT_FOUND, "There is no execution of this id.")
-    return json_response(execution_answer(found), HTTPStatus.OK)
+    return found
 
 
 async def _receive(state: AppState, records: Sequence[NewExecution | Unreadable]) -> CreateAnswer:

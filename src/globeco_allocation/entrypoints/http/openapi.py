@@ -7,7 +7,6 @@ from globeco_allocation import __version__
 from globeco_allocation.entrypoints.http import openapi_examples as examples
 from globeco_allocation.entrypoints.http.batches import MOST_REJECTS
 from globeco_allocation.entrypoints.http.errors import INTERNAL_FAULT, WINDOW_TAKEN
-from globeco_allocation.entrypoints.http.executions import LARGEST_OFFSET, MOST_PER_PAGE, USUAL_PER_PAGE
 from globeco_allocation.entrypoints.http.observability import CORRELATION_HEADER
 from globeco_allocation.entrypoints.http.openapi_parts import (
     JSON,
@@ -26,6 +25,7 @@ from globeco_allocation.entrypoints.http.openapi_parts import (
 )
 from globeco_allocation.entrypoints.http.openapi_schemas import Json, ref, schemas
 from globeco_allocation.entrypoints.http.options import HttpOptions
+from globeco_allocation.entrypoints.http.parameters import LARGEST_OFFSET, MOST_PER_PAGE, USUAL_PER_PAGE
 from globeco_allocation.entrypoints.http.send import LONGEST_WAIT_SECONDS
 
 _ABOUT = """

@@ -9,6 +9,10 @@ from litestar import Request
 from globeco_allocation.domain.execution import LARGEST_ID
 from globeco_allocation.entrypoints.http.errors import RefusedRequestError
 
+MOST_PER_PAGE = 1000
+USUAL_PER_PAGE = 50
+LARGEST_OFFSET = 2**53 - 1  # what every JSON client reads exactly
+
 _DIGITS = re.compile("[0-9]{1,16}")
 _INTEGER = re.compile("-?[0-9]+")
 _ID_DIGITS = len(str(LARGEST_ID))
@@ -28,6 +32,16 @@ def path_id(request: Request[Any, Any, Any]) -> int | None:
     # The length first: Python refuses to read thousands of digits.
     key = int(text) if len(text.lstrip("-0")) <= _ID_DIGITS else 0
     return key if 1 <= key <= LARGEST_ID else None
+
+
+def page_of(request: Request[Any, Any, Any]) -> tuple[int, int]:
+    """Read ``limit`` and ``offset``.
+
+    Raises:
+        RefusedRequestError: see `query_integer`.
+    """
+    limit = query_integer(request, "limit", USUAL_PER_PAGE, 1, MOST_PER_PAGE)
+    return limit, query_integer(request, "offset", 0, 0, LARGEST_OFFSET)
 
 
 def query_integer(request: Request[Any, Any, Any], name: str, usual: int, least: int, most: int) -> int:

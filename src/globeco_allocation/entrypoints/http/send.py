@@ -24,17 +24,18 @@ async def send_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
     state = app_state(request)
     exchange = current_exchange()
     usual = state.options.send_wait_seconds
-    wait, applied = _preferred_wait(request.headers.getall("prefer", []), usual)
+    wait, applied = preferred_wait(request.headers.getall("prefer", []), usual)
     report = await state.services.sends.send(
-        exchange.correlation_id, wait - exchange.seconds, usual - exchange.seconds
+        exchange.correlation_id, wait - exchange.seconds, usual - exchange.seconds, state.draining
     )
     headers = {"Preference-Applied": applied} if applied else {}
-    return _response(request, report, headers)
+    return send_response(request, report, headers)
 
 
-def _response(
+def send_response(
     request: Request[Any, Any, Any], report: SendReport, headers: dict[str, str]
 ) -> Response[bytes]:
+    """Answer how far a batch is: 200 when it ended, 202 while it goes on, 500 when an attempt failed."""
     answer = send_answer(report)
     if report.status is SendStatus.FAILED:
         errors = app_state(request).errors
@@ -45,7 +46,7 @@ def _response(
     return json_response(answer, HTTPStatus.OK, headers)
 
 
-def _preferred_wait(prefer: list[str], usual: float) -> tuple[float, str]:
+def preferred_wait(prefer: list[str], usual: float) -> tuple[float, str]:
     """Read the caller's ``Prefer`` (RFC 7240): the first ``wait`` counts, what is unknown is ignored."""
     preferences = [one.split(";")[0].strip() for line in prefer for one in line.split(",")]
     wait = next((found for one in preferences if (found := _WAIT.fullmatch(one))), None)

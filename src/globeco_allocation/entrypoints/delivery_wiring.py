@@ -1,0 +1,173 @@
+"""The parts that write and deliver files, put together: for the service, and for commands without it."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from globeco_allocation.adapters.local_files import LocalFiles
+from globeco_allocation.adapters.postgres.batches import PostgresBatches
+from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
+from globeco_allocation.adapters.postgres.leases import PostgresLeases
+from globeco_allocation.adapters.postgres.output_directory import PostgresDirectoryIdentity
+from globeco_allocation.adapters.postgres.pool import Pool
+from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
+from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
+from globeco_allocation.domain.batch import ClaimTerms
+from globeco_allocation.domain.errors import FileNotWrittenError
+from globeco_allocation.domain.lease import Holder
+from globeco_allocation.domain.retry import RetryTerms
+from globeco_allocation.domain.use_cases.deliver import DeliverFile
+from globeco_allocation.domain.use_cases.prepare import PrepareBatch
+from globeco_allocation.domain.use_cases.send import SendBatch
+from globeco_allocation.domain.use_cases.work_off import WorkOff
+from globeco_allocation.entrypoints.send_report import KUBERNETES, NO_CLI, SUBPROCESS
+from globeco_allocation.entrypoints.settings import Settings
+from globeco_allocation.ports.accounting import AccountingCli
+from globeco_allocation.ports.batches import Batches
+from globeco_allocation.ports.deliveries import Deliveries
+from globeco_allocation.ports.files import TransactionFiles
+from globeco_allocation.ports.resolutions import Resolutions
+
+_PREPARE_SECONDS = 10.0
+
+_log: Any = structlog.get_logger("globeco_allocation.wiring")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryParts:
+    """What writes and delivers, open.
+
+    Attributes:
+        batches: Claimed windows.
+        deliveries: Their files.
+        resolutions: What operators settled by hand.
+        files: Where they are written.
+        accounting: The accounting CLI; None where none is set.
+        prepare: Makes files.
+        work_off: Takes and carries out what is due.
+        send_batch: Claims what became ready.
+        execution_mode: How the accounting CLI is run.
+    """
+
+    batches: Batches
+    deliveries: Deliveries
+    resolutions: Resolutions
+    files: TransactionFiles
+    accounting: AccountingCli | None
+    prepare: PrepareBatch
+    work_off: WorkOff
+    send_batch: SendBatch
+    execution_mode: str
+
+
+@asynccontextmanager
+async def open_delivery(
+    settings: Settings,
+    pool: Pool,
+    *,
+    files: TransactionFiles | None = None,
+    accounting: AccountingCli | None = None,
+) -> AsyncGenerator[DeliveryParts]:
+    """Open every part, real unless given.
+
+    Args:
+        settings: How the real parts are set up.
+        pool: Connections to the database.
+        files: Instead of ``OUTPUT_DIR``.
+        accounting: Instead of ``CLI_COMMAND`` and Kubernetes; the caller closes it.
+    """
+    holder = Holder(f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
+    async with AsyncExitStack() as stack:
+        if files is None:
+            files = await _open_output_directory(settings, pool, holder)
+        mode = SUBPROCESS
+        if accounting is None:
+            mode = execution_mode(settings)
+            accounting = await _open_accounting(stack, settings, mode)
+        batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
+        prepare = PrepareBatch(batches, deliveries, files)
+        deliver = accounting and DeliverFile(
+            deliveries,
+            accounting,
+            files,
+            prepare,
+            _retry(settings),
+            remove_delivered=settings.file_cleanup_enabled,
+        )
+        leases = PostgresLeases(pool)
+        work_off = WorkOff(batches, deliveries, leases, prepare=prepare, deliver=deliver, holder=holder)
+        send_batch = SendBatch(batches, deliveries, files, work_off, _terms(settings))
+        yield DeliveryParts(
+            batches=batches,
+            deliveries=deliveries,
+            resolutions=PostgresResolutions(pool),
+            files=files,
+            accounting=accounting,
+            prepare=prepare,
+            work_off=work_off,
+            send_batch=send_batch,
+            execution_mode=mode,
+        )
+
+
+def execution_mode(settings: Settings) -> str:
+    """Tell how the accounting CLI is run under these settings: Kubernetes beats a command."""
+    if settings.kubernetes_batch_enabled:
+        return KUBERNETES
+    return SUBPROCESS if settings.cli_command else NO_CLI
+
+
+async def _open_output_directory(settings: Settings, pool: Pool, holder: Holder) -> LocalFiles:
+    """Prepare the directory; one that cannot be used costs sends alone, so it is no reason not to start."""
+    files = LocalFiles(settings.output_dir, PostgresDirectoryIdentity(pool), replica=holder.name)
+    try:
+        async with asyncio.timeout(_PREPARE_SECONDS):
+            await files.prepare()
+    except (TimeoutError, FileNotWrittenError):
+        _log.warning("no file can be written to OUTPUT_DIR: sends will fail", path=str(settings.output_dir))
+    return files
+
+
+async def _open_accounting(stack: AsyncExitStack, settings: Settings, mode: str) -> AccountingCli | None:
+    if mode == KUBERNETES:
+        # Loaded only where it is used: it is an extra, and not small.
+        from globeco_allocation.adapters.kubernetes_job import open_kubernetes_jobs  # noqa: PLC0415
+
+        return await stack.enter_async_context(
+            open_kubernetes_jobs(
+                settings.output_dir,
+                namespace=settings.kubernetes_batch_namespace,
+                image=settings.kubernetes_batch_cli_image,
+                timeout_seconds=settings.kubernetes_batch_job_timeout_seconds,
+                service_account_name=settings.kubernetes_batch_service_account_name,
+                claim_name=settings.kubernetes_batch_nfs_pvc_name,
+            )
+        )
+    if mode == NO_CLI:
+        _log.warning("CLI_COMMAND is not set: files are written, but not delivered")
+        return None
+    template = CommandTemplate.parse(settings.cli_command)
+    return SubprocessCli(template, settings.output_dir, settings.cli_timeout_seconds)
+
+
+def _terms(settings: Settings) -> ClaimTerms:
+    return ClaimTerms(
+        file_quantity=settings.file_quantity,
+        lane_count=settings.delivery_lanes,
+        file_max_records=settings.batch_file_max_records,
+    )
+
+
+def _retry(settings: Settings) -> RetryTerms:
+    return RetryTerms(
+        attempts=settings.delivery_retry_max_attempts,
+        first_delay=timedelta(seconds=settings.delivery_retry_base_delay_seconds),
+    )
