@@ -1,4 +1,10 @@
-"""A Kubernetes API on a real socket, and what a caller needs to talk to it."""
+"""A Kubernetes API on a real socket, and what a caller needs to talk to it.
+
+A test takes `kubernetes` and `kubeconfig`, gives the latter to its caller, and then says what happens:
+`kubernetes.cluster` ends, kills and hinders Jobs, `kubernetes.faults` strikes requests, `kubernetes.watches`
+ends and drops watches, `stop` and `start` take the server away. At its end, `assert_one_job_an_attempt` and
+`assert_lanes_kept` judge all that ever ran.
+"""
 
 import shutil
 import ssl
@@ -46,8 +52,8 @@ def kubeconfig(kubernetes: KubernetesDouble, tmp_path: Path, token_file: Path) -
 
 @pytest.fixture
 async def client(kubeconfig: Path) -> AsyncGenerator[AsyncClient]:
-    """The real client, which waits two seconds for an answer."""
-    timeout = httpx2.Timeout(2.0)
+    """The real client, which waits a second for an answer."""
+    timeout = httpx2.Timeout(1.0)
     client = AsyncClient(config=KubeConfig.from_file(kubeconfig), trust_env=False, timeout=timeout)
     yield client
     await client.aclose()

@@ -29,7 +29,7 @@ from tests.kubernetes.faults import (
         pytest.param(HangAfter(), True, id="the answer never sent"),
         pytest.param(CutBefore(), False, id="cut before"),
         pytest.param(Hang(), False, id="hung before"),
-        pytest.param(Delay(3.0), False, id="too slow"),
+        pytest.param(Delay(2.0), False, id="too slow"),
     ],
 )
 async def test_a_create_without_an_answer_is_stored_or_not(
@@ -49,7 +49,7 @@ async def test_a_create_without_an_answer_is_stored_or_not(
 async def test_a_create_can_be_carried_out_long_after_its_caller_left(
     client: AsyncClient, kubernetes: KubernetesDouble, job_body: JobBody
 ) -> None:
-    kubernetes.faults.next("create", Late(2.5))
+    kubernetes.faults.next("create", Late(1.5))
     with pytest.raises(httpx2.TimeoutException):
         await client.create(job(job_body("one")))
     before = list(kubernetes.store.created)
