@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -138,24 +138,27 @@ async def _open_output_directory(settings: Settings, pool: Pool, holder: Holder)
 
 async def _open_accounting(stack: AsyncExitStack, settings: Settings, mode: str) -> AccountingCli | None:
     if mode == KUBERNETES:
-        # Loaded only where it is used: it is an extra, and not small.
-        from globeco_allocation.adapters.kubernetes_job import open_kubernetes_jobs  # noqa: PLC0415
-
-        return await stack.enter_async_context(
-            open_kubernetes_jobs(
-                settings.output_dir,
-                namespace=settings.kubernetes_batch_namespace,
-                image=settings.kubernetes_batch_cli_image,
-                timeout_seconds=settings.kubernetes_batch_job_timeout_seconds,
-                service_account_name=settings.kubernetes_batch_service_account_name,
-                claim_name=settings.kubernetes_batch_nfs_pvc_name,
-            )
-        )
+        return await stack.enter_async_context(_kubernetes_jobs(settings))
     if mode == NO_CLI:
         _log.warning("CLI_COMMAND is not set: files are written, but not delivered")
         return None
     template = CommandTemplate.parse(settings.cli_command)
     return SubprocessCli(template, settings.output_dir, settings.cli_timeout_seconds)
+
+
+def _kubernetes_jobs(settings: Settings) -> AbstractAsyncContextManager[AccountingCli]:
+    # Loaded only where it is used: it is an extra, and not small.
+    from globeco_allocation.adapters.kubernetes_job import JobTemplate, KubernetesJobCli  # noqa: PLC0415
+    from globeco_allocation.adapters.kubernetes_job.template import server_variables  # noqa: PLC0415
+
+    template = JobTemplate(
+        image=settings.kubernetes_batch_cli_image,
+        claim=settings.kubernetes_batch_nfs_pvc_name,
+        timeout_seconds=settings.kubernetes_batch_job_timeout_seconds,
+        service_account=settings.kubernetes_batch_service_account_name,
+        variables=server_variables(os.environ),
+    )
+    return KubernetesJobCli(template, settings.output_dir, namespace=settings.kubernetes_batch_namespace)
 
 
 def _terms(settings: Settings) -> ClaimTerms:

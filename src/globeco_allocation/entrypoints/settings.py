@@ -166,10 +166,10 @@ class Settings:
         whole_number(1, 10_000_000),
         "Most executions that wait; a record beyond that fails",
     )
-    trade_service_defer_max_age_seconds: float = setting(
+    trade_service_defer_max_age_seconds: int = setting(
         "TRADE_SERVICE_DEFER_MAX_AGE_SECONDS",
         "86400",
-        number(1, 31_536_000),
+        whole_number(1, 31_536_000),
         "An execution that waits for longer is given up: an error is logged, and a person must look",
         unit="seconds",
     )
@@ -249,9 +249,9 @@ class Settings:
     )
     kubernetes_batch_namespace: str = setting(
         "KUBERNETES_BATCH_NAMESPACE",
-        "",
+        "default",
         words("a namespace"),
-        "Where the Jobs run; the pod's own namespace if empty",
+        "Where the Jobs run",
     )
     kubernetes_batch_cli_image: str = setting(
         "KUBERNETES_BATCH_CLI_IMAGE",
