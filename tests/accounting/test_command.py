@@ -2,23 +2,34 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate
+from globeco_allocation.adapters.subprocess_cli.command import Values
+from globeco_allocation.adapters.subprocess_cli.container import ContainerWords
 from globeco_allocation.adapters.subprocess_cli.environment import child_environment
+
+VALUES = Values(filename="t.csv", output_dir="/data", home="/home/us", run="allocation-t-a1")
+NAMED = ("--name", "{run}", "--label", "globeco.allocation.run={run}")
 
 
 def argv(text: str, **changes: str) -> list[str]:
-    values = {"filename": "t.csv", "output_dir": "/data", "home": "/home/us", "run": "globeco-t-1", **changes}
-    return CommandTemplate.parse(text).argv(**values)
+    return CommandTemplate.parse(text).argv(replace(VALUES, **changes))
+
+
+def container(text: str) -> ContainerWords:
+    words = CommandTemplate.parse(text).container(VALUES)
+    assert words is not None
+    return words
 
 
 def test_fields_are_filled_in_wherever_they_stand() -> None:
     arguments = argv("cli --file={output_dir}/{filename} -v {home}/x:/y --tag {run}")
 
-    assert arguments == ["cli", "--file=/data/t.csv", "-v", "/home/us/x:/y", "--tag", "globeco-t-1"]
+    assert arguments == ["cli", "--file=/data/t.csv", "-v", "/home/us/x:/y", "--tag", "allocation-t-a1"]
 
 
 def test_a_value_with_blanks_quotes_and_braces_stays_one_argument() -> None:
@@ -92,24 +103,29 @@ SPECIFIED = (
 def test_a_container_gets_the_runs_name_and_is_not_removed() -> None:
     words = argv(SPECIFIED)
 
-    assert words[1:5] == ["run", "--name", "globeco-t-1", "-v"]
+    label = "globeco.allocation.run=allocation-t-a1"
+    assert words[1:7] == ["run", "--name", "allocation-t-a1", "--label", label, "-v"]
     assert "--rm" not in words
     assert words[-4:] == ["--file", "/data/t.csv", "--output-dir", "/data"]
 
 
 def test_a_container_named_by_its_run_keeps_that_name() -> None:
-    words = argv("podman run --name=pa-{run} image process --file {filename}")
+    text = "podman run --name=pa-{run} image process --file {filename}"
 
-    assert words[1:4] == ["run", "--name=pa-globeco-t-1", "image"]
-    template = CommandTemplate.parse("podman run --name=pa-{run} image process --file {filename}")
-    assert (template.kill_argv(run="7") or [])[1:] == ["kill", "pa-7"]
+    assert argv(text)[-5:] == ["--name=pa-allocation-t-a1", "image", "process", "--file", "t.csv"]
+    assert container(text).name == "pa-allocation-t-a1"
 
 
-def test_only_a_container_needs_a_command_to_be_killed() -> None:
-    docker = CommandTemplate.parse("docker --context far run image --file {filename}")
+def test_a_container_must_not_replace_another_one_of_its_name() -> None:
+    assert "--replace" not in argv("podman run --replace image process --file {filename}")
 
-    assert (docker.kill_argv(run="globeco-t-1") or [])[1:] == ["--context", "far", "kill", "globeco-t-1"]
-    assert CommandTemplate.parse("cli run {filename}").kill_argv(run="globeco-t-1") is None
+
+def test_only_a_container_is_asked_about() -> None:
+    docker = container("docker --context far --config {home}/.docker run image --file {filename}")
+
+    assert docker.engine[1:] == ("--context", "far", "--config", "/home/us/.docker")
+    assert docker.name == "allocation-t-a1"
+    assert CommandTemplate.parse("cli run {filename}").container(VALUES) is None
 
 
 @pytest.mark.parametrize(
@@ -120,27 +136,27 @@ def test_only_a_container_needs_a_command_to_be_killed() -> None:
         "sudo -u docker -n docker -D --context run -H tcp://far:2376 --tls",
     ],
 )
-def test_an_engine_behind_other_words_gets_the_name_and_the_command_to_kill(engine: str) -> None:
-    template = CommandTemplate.parse(f"{engine} run --rm -i image process --file {{filename}}")
+def test_an_engine_behind_other_words_is_found(engine: str) -> None:
+    text = f"{engine} run --rm -i image process --file {{filename}}"
     before = tuple(engine.split())
 
-    assert template.words == (
-        *before, "run", "--name", "{run}", "-i", "image", "process", "--file", "{filename}",
+    assert CommandTemplate.parse(text).words == (
+        *before, "run", *NAMED, "-i", "image", "process", "--file", "{filename}",
     )  # fmt: skip
-    assert (template.kill_argv(run="7") or [])[1:] == [*before[1:], "kill", "7"]
+    assert container(text).engine[1:] == before[1:]
 
 
 @pytest.mark.parametrize("group", ["container", "compose -f compose.yaml"])
-def test_a_run_in_a_group_of_commands_is_killed_by_its_engine(group: str) -> None:
-    template = CommandTemplate.parse(f"docker {group} run --rm image process --file {{filename}}")
+def test_a_run_in_a_group_of_commands_is_asked_about_at_its_engine(group: str) -> None:
+    text = f"docker {group} run --rm image process --file {{filename}}"
 
-    assert template.words[-6:] == ("--name", "{run}", "image", "process", "--file", "{filename}")
-    assert (template.kill_argv(run="7") or [])[1:] == ["kill", "7"]
+    assert CommandTemplate.parse(text).words[-8:] == (*NAMED, "image", "process", "--file", "{filename}")
+    assert container(text).engine[1:] == ()
 
 
 @pytest.mark.parametrize("value", ["1", "t", "T", "TRUE", "true", "True"])
 def test_whatever_docker_takes_for_true_counts(value: str) -> None:
-    assert argv(f"docker run --rm={value} image {{filename}}")[1:4] == ["run", "--name", "globeco-t-1"]
+    assert argv(f"docker run --rm={value} image {{filename}}")[6:] == ["image", "t.csv"]
     for option in (f"--detach={value}", f"-d={value}", f"-td={value}"):
         with pytest.raises(ValueError, match="must not detach"):
             CommandTemplate.parse(f"docker run {option} image {{filename}}")
@@ -149,7 +165,7 @@ def test_whatever_docker_takes_for_true_counts(value: str) -> None:
 def test_options_set_to_false_are_left_alone() -> None:
     words = argv("docker run --rm=false --detach=false -td=0 image {filename}")
 
-    assert words[4:] == ["--rm=false", "--detach=false", "-td=0", "image", "t.csv"]
+    assert words[6:] == ["--rm=false", "--detach=false", "-td=0", "image", "t.csv"]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +181,7 @@ def test_what_follows_the_image_belongs_to_the_program_inside(options: str) -> N
     inside = ["image", "process", "-d", "--rm", "--name", "accounting", "--detach", "--file", "{filename}"]
     template = CommandTemplate.parse(" ".join(["docker run", options, *inside]))
 
-    assert template.words == ("docker", "run", "--name", "{run}", *options.split(), *inside)
+    assert template.words == ("docker", "run", *NAMED, *options.split(), *inside)
 
 
 def test_an_option_after_the_mounted_file_counts() -> None:

@@ -51,22 +51,34 @@ def test_a_file_that_stayed_is_left_alone(place: Place) -> None:
     assert place.hidden() == []
 
 
-def test_after_a_crash_the_next_turn_restores(place: Place) -> None:
+def test_after_a_crash_whoever_goes_on_with_the_file_restores_it(place: Place) -> None:
     place.kept.keep(NAME)
     place.file.unlink()
-    KeptInputs(place.directory).restore_all()
+    KeptInputs(place.directory).restore(NAME)
 
     assert place.file.read_bytes() == b"header\nrow\n"
     assert place.hidden() == []
 
 
-def test_after_a_crash_before_the_deletion_nothing_is_left_hidden(place: Place) -> None:
+def test_another_files_second_name_is_left_alone(place: Place) -> None:
+    (place.directory / "other.csv").write_bytes(b"other\n")
+    place.kept.keep("other.csv")
     place.kept.keep(NAME)
-    (place.directory / DIRECTORY / ".0123456789abcdef").write_bytes(b"half a co")
-    KeptInputs(place.directory).restore_all()
+    place.kept.restore(NAME)
+
+    assert place.hidden() == ["other.csv"]
+
+
+def test_a_copy_that_was_never_finished_is_made_anew(place: Place) -> None:
+    place.kept.keep(NAME)
+    place.kept.restore(NAME)
+    part = place.directory / DIRECTORY / f".{NAME}.tmp"
+    part.write_bytes(b"half a co")
+    place.kept.keep(NAME)
+    place.file.unlink()
+    place.kept.restore(NAME)
 
     assert place.file.read_bytes() == b"header\nrow\n"
-    assert place.hidden() == []
 
 
 def test_keeping_twice_is_keeping_once(place: Place) -> None:
@@ -85,7 +97,6 @@ def test_a_file_that_is_gone_cannot_be_kept(place: Place) -> None:
 
 
 def test_nothing_to_restore_is_no_error(tmp_path: Path) -> None:
-    KeptInputs(tmp_path).restore_all()
     KeptInputs(tmp_path).restore(NAME)
 
     assert not (tmp_path / NAME).exists()
