@@ -1,12 +1,16 @@
 """Transaction files, in memory."""
 
+import csv
 import hashlib
-from collections.abc import AsyncIterator, Callable
+import io
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from globeco_allocation.adapters.bare_name import check_bare
 from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.execution import Execution
+from globeco_allocation.domain.source_id import execution_id_of
 
 
 class MemoryFiles:
@@ -14,7 +18,7 @@ class MemoryFiles:
 
     Attributes:
         contents: The bytes of every file, by name. May be changed at any time.
-        failure: Set it to a reason to let every write end in `FileNotWrittenError`.
+        failure: Set it to a reason to let every use but `remove` end in `FileNotWrittenError`.
     """
 
     def __init__(self) -> None:
@@ -23,29 +27,87 @@ class MemoryFiles:
 
     async def check(self) -> None:
         """Make sure that a file can be written now; see the port."""
-        if self.failure:
-            raise FileNotWrittenError(f"a transaction file was not written: {self.failure}")
+        self.answer("a transaction file was not written")
 
-    async def write(
-        self,
-        name: str,
-        header: bytes,
-        executions: AsyncIterator[Execution],
-        row: Callable[[Execution], bytes],
-    ) -> WrittenFile:
-        """Write a file whole; see the port."""
+    @asynccontextmanager
+    async def draft(
+        self, name: str, header: bytes, row: Callable[[Execution], bytes]
+    ) -> AsyncGenerator["MemoryDraft"]:
+        """Begin a file; see the port."""
         check_bare(name)
-        lines = [row(execution) async for execution in executions]
-        if self.failure:
-            raise FileNotWrittenError(f"the file {name} was not written: {self.failure}")
-        content = header + b"".join(lines)
-        if self.contents.setdefault(name, content) != content:
-            raise FileNotWrittenError(
-                f"the file {name} was not written: another one with other content has its name"
-            )
-        return WrittenFile(len(lines), len(content), hashlib.sha256(content).hexdigest())
+        self.answer(f"the file {name} was not written")
+        yield MemoryDraft(self, name, header, row)
+
+    async def stands(self, name: str, file: WrittenFile) -> bool:
+        """Tell whether the file stands with its size; see the port."""
+        content = self._read(name)
+        return content is not None and len(content) == file.byte_count
+
+    async def execution_ids(self, name: str) -> AsyncGenerator[int]:
+        """Read the executions' ids; see the port."""
+        content = self._read(name)
+        if content is None:
+            raise FileNotWrittenError(f"the file {name} could not be read: it is gone")
+        for record in csv.DictReader(io.StringIO(content.decode(), newline="")):
+            execution_id = execution_id_of(record.get("source_id") or "")
+            if execution_id is None:
+                raise FileNotWrittenError(f"the file {name} could not be read: a line is none of ours")
+            yield execution_id
+
+    async def checksum(self, name: str) -> str | None:
+        """Return the SHA-256 of a file; see the port."""
+        content = self._read(name)
+        return None if content is None else hashlib.sha256(content).hexdigest()
 
     async def remove(self, name: str) -> None:
         """Remove a delivered file; see the port."""
         check_bare(name)
         self.contents.pop(name, None)
+
+    def answer(self, what: str) -> None:
+        """Do nothing, as long as there is no `failure`.
+
+        Raises:
+            FileNotWrittenError: *what* did not happen.
+        """
+        if self.failure:
+            raise FileNotWrittenError(f"{what}: {self.failure}")
+
+    def _read(self, name: str) -> bytes | None:
+        check_bare(name)
+        self.answer(f"the file {name} could not be read")
+        return self.contents.get(name)
+
+
+class MemoryDraft:
+    """The twin of `globeco_allocation.ports.files.DraftFile`."""
+
+    def __init__(
+        self, files: MemoryFiles, name: str, header: bytes, row: Callable[[Execution], bytes]
+    ) -> None:
+        self._files = files
+        self._name = name
+        self._parts = [header]
+        self._row = row
+        self._ids: list[int] = []
+
+    async def append(self, executions: Sequence[Execution]) -> None:
+        """Write more executions; see the port."""
+        self._files.answer(f"the file {self._name} was not written")
+        self._parts.extend(map(self._row, executions))
+        self._ids.extend(one.id for one in executions)
+
+    async def publish(self) -> WrittenFile:
+        """Give the file its name; see the port."""
+        what = f"the file {self._name} was not written"
+        self._files.answer(what)
+        content = b"".join(self._parts)
+        if self._files.contents.setdefault(self._name, content) != content:
+            raise FileNotWrittenError(f"{what}: another one with other content has its name")
+        return WrittenFile(
+            record_count=len(self._ids),
+            byte_count=len(content),
+            checksum=hashlib.sha256(content).hexdigest(),
+            first_id=self._ids[0] if self._ids else 0,
+            last_id=self._ids[-1] if self._ids else 0,
+        )
