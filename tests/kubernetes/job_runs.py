@@ -68,7 +68,7 @@ class JobRuns:
             self.directory,
             namespace=NAMESPACE,
             patience=self.patience,
-            config=KubeConfig.from_file(self.kubeconfig),
+            config=KubeConfig.from_file(self.kubeconfig).get(),
         )
         async with cli as opened:
             yield opened

@@ -1,6 +1,7 @@
 """The Job of an attempt: what it is, and that there is one, whatever becomes of the call that creates it."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.kubernetes.conftest import JobBody
@@ -185,7 +186,7 @@ async def test_a_refusal_behind_a_lost_answer_does_not_mean_it_either(runs: JobR
 
 @pytest.mark.parametrize("code", [400, 403, 404, 422])
 async def test_a_refused_job_was_not_started_and_says_why(runs: JobRuns, code: int) -> None:
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if code == 403:
         runs.kubernetes.permitted.remove("create")
     elif code == 404:

@@ -16,7 +16,7 @@ from lightkube import AsyncClient
 from lightkube.config.client_adapter import verify_cluster
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import User
-from lightkube.core.exceptions import ApiError, ConfigError
+from lightkube.core.exceptions import ApiError, ConfigError, NotReadyError
 from lightkube.core.generic_client import ListAsyncIterable
 from lightkube.models.batch_v1 import JobStatus
 from lightkube.resources.batch_v1 import Job
@@ -62,7 +62,7 @@ class JobsApi:
     async def get(self, name: str) -> SeenJob | None:
         """Return a Job, or None when the API says that there is none."""
         try:
-            return _seen(await self._ask(lambda: self._client.get(Job, name)))
+            return await self._ask(lambda: self._read(name))
         except _NotFoundError:
             return None
 
@@ -85,7 +85,7 @@ class JobsApi:
             NameTakenError: there is a Job of that name.
         """
         try:
-            return _seen(await self._ask(lambda: self._client.create(job(order, template))))
+            return await self._ask(lambda: self._created(job(order, template)))
         except _NotFoundError as error:
             raise RefusedError("there is no such namespace") from error
 
@@ -115,6 +115,12 @@ class JobsApi:
         except (httpx2.HTTPError, ConfigError, OSError, ValueError) as error:
             raise UnansweredError(type(error).__name__, sent=False) from error
 
+    async def _read(self, name: str) -> SeenJob:
+        return _seen(await self._client.get(Job, name))
+
+    async def _created(self, wanted: Job) -> SeenJob:
+        return _seen(await self._client.create(wanted))
+
     async def _listed(self, keep: Callable[[SeenJob], bool]) -> list[SeenJob]:
         jobs = self._client.list(Job, labels=OURS, chunk_size=_AT_ONCE)
         return [seen async for one in jobs if keep(seen := _seen(one))]
@@ -141,7 +147,7 @@ class JobsApi:
             raise UnansweredError("it did not answer", sent=True) from error
         except (ConfigError, OSError) as error:
             raise UnansweredError("the service account's token cannot be read", sent=False) from error
-        except ValueError as error:
+        except (ValueError, NotReadyError) as error:
             raise UnansweredError("its answer cannot be read", sent=True) from error
 
 
@@ -180,10 +186,12 @@ async def open_jobs_api(config: SingleConfig, namespace: str, patience: Patience
         CliNotStartedError: a certificate that the configuration names cannot be used.
     """
     try:
-        tls = verify_cluster(config.cluster, config.user or User(), config.abs_file, trust_env=False)
+        user = config.user or User()  # nobody in particular
+        tls = verify_cluster(config.cluster, user, config.abs_file, trust_env=False)
         transport = Transport(httpx2.AsyncHTTPTransport(verify=tls))
         timeout = httpx2.Timeout(patience.call)
-        client = AsyncClient(config, namespace, timeout=timeout, trust_env=False, transport=transport)
+        known = config._replace(user=user)
+        client = AsyncClient(known, namespace, timeout=timeout, trust_env=False, transport=transport)
     except (ConfigError, OSError, ValueError) as error:
         raise CliNotStartedError(
             "no Kubernetes Job can be started: the certificates of the cluster's configuration cannot be used"

@@ -26,7 +26,7 @@ from globeco_allocation.domain.errors import CliNotStartedError, RunNotFollowedE
 from globeco_allocation.ports.accounting import RunPermit
 
 if TYPE_CHECKING:
-    from lightkube.config.kubeconfig import KubeConfig
+    from lightkube.config.kubeconfig import SingleConfig
 
     from globeco_allocation.adapters.kubernetes_job.api import JobsApi
     from globeco_allocation.adapters.kubernetes_job.following import Following
@@ -61,7 +61,7 @@ class KubernetesJobCli:
         *,
         namespace: str,
         patience: Patience | None = None,
-        config: "KubeConfig | None" = None,
+        config: "SingleConfig | None" = None,
     ) -> None:
         allow_long_fields()
         self._template = template
@@ -88,7 +88,7 @@ class KubernetesJobCli:
             if error.name is not None and error.name.startswith("globeco_allocation"):
                 raise
             raise CliNotStartedError(_NOT_INSTALLED) from error
-        cluster = config.kube_config() if self._config is None else config.resolved(self._config)
+        cluster = self._config or config.kube_config()
         opening = api.open_jobs_api(cluster, self._namespace, self._patience)
         self._api = await self._opened.enter_async_context(opening)
         self._following = following.Following(self._api, self._template, self._patience)

@@ -6,7 +6,6 @@ from pathlib import Path
 import msgspec
 import yaml
 from lightkube.config.kubeconfig import SERVICE_ACCOUNT, KubeConfig, SingleConfig
-from lightkube.config.models import User
 from lightkube.core.exceptions import ConfigError
 
 from globeco_allocation.domain.errors import CliNotStartedError
@@ -31,7 +30,7 @@ def kube_config(service_account: Path = Path(SERVICE_ACCOUNT)) -> SingleConfig:
     """
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         try:
-            return resolved(KubeConfig.from_service_account(service_account))
+            return _current(KubeConfig.from_service_account(service_account))
         except _UNREADABLE as error:
             raise CliNotStartedError(
                 "no Kubernetes Job can be started: the pod's service account token cannot be read; mount it"
@@ -43,20 +42,15 @@ def kube_config(service_account: Path = Path(SERVICE_ACCOUNT)) -> SingleConfig:
             " KUBECONFIG names no file"
         )
     try:
-        return resolved(KubeConfig.from_file(file))
+        return _current(KubeConfig.from_file(file))
     except _UNREADABLE as error:
         raise CliNotStartedError(
             "no Kubernetes Job can be started: the file that KUBECONFIG names cannot be used"
         ) from error
 
 
-def resolved(config: KubeConfig) -> SingleConfig:
-    """Return the current context, with nobody as its user if it has none.
-
-    Raises:
-        ConfigError, KeyError: there is no current context, or something that it names is missing.
-    """
+def _current(config: KubeConfig) -> SingleConfig:
     context = config.get()
     if context is None:
         raise ConfigError("there is no current context")
-    return context if context.user is not None else context._replace(user=User())
+    return context
