@@ -4,20 +4,22 @@ import asyncio
 import os
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.accounting.bench import order_for
+from tests.accounting.permit import Permit
 
 from globeco_allocation.adapters.memory.accounting import Fault, MemoryAccounting
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
-from globeco_allocation.domain import (
-    AccountingRun,
+from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, PrintedCounts, RunOrder
+from globeco_allocation.domain.errors import (
+    AllocationError,
     CliNotStartedError,
-    DeliveryStatus,
-    ErrorRow,
-    Judge,
-    Outcome,
-    PrintedCounts,
+    LeaseLostError,
+    RunNotFollowedError,
+    StoreUnavailableError,
 )
 from globeco_allocation.domain.transaction_file import HEADER
 from globeco_allocation.entrypoints.simulated.accounting_ledger import Ledger
@@ -25,6 +27,16 @@ from globeco_allocation.ports.accounting import AccountingCli
 
 NAME, OTHER_NAME = "transactions_20260302_160000_7.csv", "transactions_20260302_170000_8.csv"
 PATIENCE = 30.0
+
+GATED_CLI = """
+import os, runpy, sys, time
+from pathlib import Path
+run, directory = sys.argv.pop(1), Path(sys.argv.pop(1))
+(directory / f"{run}.started").touch()
+patience = time.monotonic() + 60
+while (directory / "held").exists() and time.monotonic() < patience: time.sleep(0.01)
+runpy.run_module("globeco_allocation.entrypoints.simulated.accounting_cli", run_name="__main__")
+"""
 
 
 class Accounting(ABC):
@@ -42,6 +54,15 @@ class Accounting(ABC):
     def booked(self) -> set[str]: ...
 
     @abstractmethod
+    def started(self) -> int: ...
+
+    @abstractmethod
+    def hold_runs(self) -> None: ...
+
+    @abstractmethod
+    def let_runs_go(self) -> None: ...
+
+    @abstractmethod
     def is_down(self) -> None: ...
 
     @abstractmethod
@@ -53,19 +74,24 @@ class Accounting(ABC):
     @abstractmethod
     def cannot_be_started(self) -> None: ...
 
-    async def load(self, name: str, attempt: int = 1) -> AccountingRun:
-        async with asyncio.timeout(PATIENCE), self.cli.turn() as turn:
-            return await turn.run(name, attempt)
+    async def load(
+        self, order: RunOrder | None = None, permit: Permit | None = None, *, name: str = NAME
+    ) -> AccountingRun:
+        async with asyncio.timeout(PATIENCE):
+            return await self.cli.run(order or order_for(name), permit or Permit())
 
-    async def error_rows(self, name: str) -> list[ErrorRow]:
-        return [row async for row in self.cli.error_rows(name)]
+    def loading(
+        self, order: RunOrder | None = None, permit: Permit | None = None
+    ) -> "asyncio.Task[AccountingRun]":
+        return asyncio.create_task(self.load(order, permit))
 
-    async def outcome(self, name: str, records: int, attempt: int = 1) -> Outcome:
-        run = await self.load(name, attempt)
-        judge = Judge(records)
-        for row in await self.error_rows(name):
-            judge.see(row)
-        return judge.outcome(run)
+    async def error_rows(self, order: RunOrder | None = None) -> list[ErrorRow]:
+        return [row async for row in self.cli.error_rows(order or order_for(NAME))]
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not holds():  # noqa: ASYNC110 (what other processes do)
+                await asyncio.sleep(0.01)
 
 
 def content(*source_ids: str) -> bytes:
@@ -88,6 +114,15 @@ class InMemory(Accounting):
     def booked(self) -> set[str]:
         return set(self.twin.booked)
 
+    def started(self) -> int:
+        return len(self.twin.runs)
+
+    def hold_runs(self) -> None:
+        self.twin.gate.clear()
+
+    def let_runs_go(self) -> None:
+        self.twin.gate.set()
+
     def is_down(self) -> None:
         self.twin.fault = Fault.SERVER_DOWN
 
@@ -104,19 +139,22 @@ class InMemory(Accounting):
 class AsProcess(Accounting):
     """The simulated CLI, which deletes its input as the real one does without ``--skip-sort``."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.fault = directory / "fault"
-        self.ledger = directory / "ledger"
-        self.program = directory / "portfolio-cli"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.directory = path / "out"
+        self.directory.mkdir()
+        self.fault = path / "fault"
+        self.ledger = path / "ledger"
+        self.program = path / "portfolio-cli"
         self.program.symlink_to(sys.executable)
+        (path / "gated_cli.py").write_text(GATED_CLI)
         self.is_up()
         self.cli = SubprocessCli(
             CommandTemplate.parse(
-                f"{self.program} -m globeco_allocation.entrypoints.simulated.accounting_cli"
+                f"{self.program} {path}/gated_cli.py {{run}} {path}"
                 " process --file {filename} --output-dir {output_dir} --batch-size 1"
             ),
-            directory,
+            self.directory,
             PATIENCE,
             environment={
                 **os.environ,
@@ -135,6 +173,15 @@ class AsProcess(Accounting):
     def booked(self) -> set[str]:
         with Ledger(self.ledger) as ledger:
             return {entry.source_id for entry in ledger.entries()}
+
+    def started(self) -> int:
+        return len(list(self.path.glob("*.started")))
+
+    def hold_runs(self) -> None:
+        (self.path / "held").touch()
+
+    def let_runs_go(self) -> None:
+        (self.path / "held").unlink()
 
     def is_down(self) -> None:
         self.fault.write_text("server-down")
@@ -156,16 +203,17 @@ def accounting(request: pytest.FixtureRequest, tmp_path: Path) -> Accounting:
 
 async def test_a_good_file_is_booked_counted_and_leaves_no_error_rows(accounting: Accounting) -> None:
     accounting.has_file(NAME, "AC1", "AC2", "AC3")
-    run = await accounting.load(NAME)
+    run = await accounting.load()
 
     assert (run.exit_code, run.counts) == (0, PrintedCounts(total=3, succeeded=3, failed=0))
-    assert await accounting.error_rows(NAME) == []
+    assert run.completed
+    assert await accounting.error_rows() == []
     assert accounting.booked() == {"AC1", "AC2", "AC3"}
 
 
 async def test_a_file_stays_after_it_was_loaded(accounting: Accounting) -> None:
     accounting.has_file(NAME, "AC1")
-    await accounting.load(NAME)
+    await accounting.load()
 
     assert accounting.still_has_file(NAME)
 
@@ -173,8 +221,8 @@ async def test_a_file_stays_after_it_was_loaded(accounting: Accounting) -> None:
 async def test_exit_code_0_with_everything_refused_is_no_success(accounting: Accounting) -> None:
     accounting.is_down()
     accounting.has_file(NAME, "AC1", "AC2")
-    run = await accounting.load(NAME)
-    rows = await accounting.error_rows(NAME)
+    run = await accounting.load()
+    rows = await accounting.error_rows()
 
     assert (run.exit_code, run.counts) == (0, PrintedCounts(total=2, succeeded=0, failed=2))
     assert [row.source_id for row in rows] == ["AC1", "AC2"]
@@ -184,33 +232,203 @@ async def test_exit_code_0_with_everything_refused_is_no_success(accounting: Acc
 async def test_what_an_earlier_attempt_left_is_not_taken_for_this_ones(accounting: Accounting) -> None:
     accounting.has_file(NAME, "AC1", "AC2")
     accounting.is_down()
-    first = await accounting.outcome(NAME, records=2)
+    first = await accounting.load()
     accounting.is_up()
-    second = await accounting.outcome(NAME, records=2, attempt=2)
+    second = await accounting.load(order_for(NAME, 2))
 
-    assert (first.status, first.unknown_count) == (DeliveryStatus.FAILED, 2)
-    assert second.status is DeliveryStatus.DELIVERED
-    assert await accounting.error_rows(NAME) == []
+    assert first.counts == PrintedCounts(2, 0, 2)
+    assert second.counts == PrintedCounts(2, 2, 0)
+    assert await accounting.error_rows(order_for(NAME, 2)) == []
 
 
 async def test_known_source_ids_are_named_and_booked_only_once(accounting: Accounting) -> None:
     accounting.has_file(NAME, "AC1")
     accounting.has_file(OTHER_NAME, "AC1", "AC2")
-    await accounting.load(NAME)
-    outcome = await accounting.outcome(OTHER_NAME, records=2)
+    await accounting.load()
+    run = await accounting.load(name=OTHER_NAME)
+    (row,) = await accounting.error_rows(order_for(OTHER_NAME))
 
-    assert outcome.status is DeliveryStatus.FAILED
-    assert "already has rows under 1 of our source ids" in outcome.error
+    assert run.counts == PrintedCounts(2, 1, 1)
+    assert row.source_id == "AC1"
+    assert "must be unique" in row.message
     assert accounting.booked() == {"AC1", "AC2"}
 
 
-async def test_lost_answers_are_unknown_whether_booked_or_not(accounting: Accounting) -> None:
+async def test_lost_answers_are_told_whether_booked_or_not(accounting: Accounting) -> None:
     accounting.loses_answers()
     accounting.has_file(NAME, "AC1", "AC2")
-    outcome = await accounting.outcome(NAME, records=2)
+    await accounting.load()
+    rows = await accounting.error_rows()
 
-    assert (outcome.status, outcome.unknown_count) == (DeliveryStatus.FAILED, 2)
+    assert [row.message.rpartition(": ")[2] for row in rows] == ["EOF", "EOF"]
     assert accounting.booked() == {"AC1", "AC2"}
+
+
+async def test_a_run_that_ended_is_told_of_whenever_it_is_asked_for(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1", "AC2")
+    first, again = Permit(), Permit()
+    await accounting.load(permit=first)
+    run = await accounting.load(permit=again)
+
+    assert run.counts == PrintedCounts(2, 2, 0)
+    assert run.completed
+    assert accounting.started() == 1
+    assert (first.begun, again.told) == (1, [])
+
+
+async def test_a_run_asked_for_by_several_at_once_is_one_run(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1", "AC2")
+    permits = [Permit() for _ in range(3)]
+    runs = await asyncio.gather(*(accounting.load(permit=permit) for permit in permits))
+
+    assert [run.counts for run in runs] == [PrintedCounts(2, 2, 0)] * 3
+    assert accounting.started() == 1
+    assert sum(permit.begun for permit in permits) == 1
+
+
+async def test_a_run_goes_on_when_whoever_asked_is_cancelled_and_is_found_again(
+    accounting: Accounting,
+) -> None:
+    accounting.has_file(NAME, "AC1", "AC2")
+    accounting.hold_runs()
+    asking = accounting.loading()
+    await accounting.until(lambda: accounting.started() == 1)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    again = Permit()
+    successor = accounting.loading(permit=again)
+    await asyncio.sleep(0.2)
+    assert not successor.done()
+    accounting.let_runs_go()
+    run = await successor
+
+    assert run.counts == PrintedCounts(2, 2, 0)
+    assert accounting.started() == 1
+    assert again.told == []
+    assert accounting.still_has_file(NAME)
+
+
+@pytest.mark.parametrize("refusal", [LeaseLostError("lost"), StoreUnavailableError("away")])
+async def test_without_a_permit_nothing_is_started(accounting: Accounting, refusal: AllocationError) -> None:
+    accounting.has_file(NAME, "AC1")
+    with pytest.raises(type(refusal)):
+        await accounting.load(permit=Permit(refusal=refusal))
+    started = accounting.started()
+    run = await accounting.load()
+
+    assert started == 0
+    assert run.counts == PrintedCounts(1, 1, 0)
+
+
+async def test_what_finds_a_run_again_is_told_before_its_end(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1")
+    accounting.hold_runs()
+    permit = Permit()
+    asking = accounting.loading(permit=permit)
+    await accounting.until(lambda: len(permit.told) == 2)
+    ended = asking.done()
+    accounting.let_runs_go()
+    await asking
+
+    assert not ended
+    assert permit.told[0] == "begin"
+    assert permit.told[1] != ""
+
+
+async def test_a_run_is_followed_though_what_finds_it_again_was_not_stored(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1")
+    run = await accounting.load(permit=Permit(loss=StoreUnavailableError("away")))
+
+    assert run.counts == PrintedCounts(1, 1, 0)
+
+
+async def test_a_run_that_another_one_goes_on_with_is_left_to_it(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1")
+    with pytest.raises(LeaseLostError):
+        await accounting.load(permit=Permit(loss=LeaseLostError("lost")))
+    successor = Permit()
+    run = await accounting.load(permit=successor)
+
+    assert run.counts == PrintedCounts(1, 1, 0)
+    assert (accounting.started(), successor.told) == (1, [])
+
+
+async def test_a_run_that_is_known_but_cannot_be_found_is_not_started_again(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1")
+    permit = Permit()
+    run = await accounting.load(order_for(NAME, uid="process:elsewhere:1:1"), permit)
+
+    assert (run.exit_code, run.counts, run.completed) == (None, None, False)
+    assert (accounting.started(), permit.told) == (0, [])
+
+
+async def test_an_attempt_is_not_begun_behind_a_later_one(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1")
+    await accounting.load(order_for(NAME, 2))
+
+    with pytest.raises(RunNotFollowedError):
+        await accounting.load(order_for(NAME, 1))
+    assert accounting.started() == 1
+
+
+async def test_runs_of_one_lane_follow_one_another(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1")
+    accounting.has_file(OTHER_NAME, "AC2")
+    accounting.hold_runs()
+    permit = Permit()
+    first = accounting.loading(order_for(NAME))
+    await accounting.until(lambda: accounting.started() == 1)
+    second = accounting.loading(order_for(OTHER_NAME), permit)
+    await asyncio.sleep(0.3)
+    begun = permit.begun
+    accounting.let_runs_go()
+    await asyncio.gather(first, second)
+
+    assert begun == 0
+    assert accounting.started() == 2
+
+
+async def test_runs_of_different_lanes_go_on_side_by_side(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1")
+    accounting.has_file(OTHER_NAME, "AC2")
+    accounting.hold_runs()
+    loading = [
+        accounting.loading(order_for(name, lane=lane, lane_count=2))
+        for lane, name in enumerate((NAME, OTHER_NAME))
+    ]
+    await accounting.until(lambda: accounting.started() == 2)
+    accounting.let_runs_go()
+
+    assert [run.counts for run in await asyncio.gather(*loading)] == [PrintedCounts(1, 1, 0)] * 2
+
+
+async def test_a_run_of_another_lane_count_waits_for_all_others(accounting: Accounting) -> None:
+    accounting.has_file(NAME, "AC1")
+    accounting.has_file(OTHER_NAME, "AC2")
+    accounting.hold_runs()
+    permit = Permit()
+    old = accounting.loading(order_for(NAME, lane=0, lane_count=2))
+    await accounting.until(lambda: accounting.started() == 1)
+    new = accounting.loading(order_for(OTHER_NAME, lane=1, lane_count=3), permit)
+    await asyncio.sleep(0.3)
+    begun = permit.begun
+    accounting.let_runs_go()
+    await asyncio.gather(old, new)
+
+    assert begun == 0
+    assert accounting.started() == 2
+
+
+async def test_many_runs_of_changing_lane_counts_all_end(accounting: Accounting) -> None:
+    names = [f"transactions_20260302_16000{number}_{number}.csv" for number in range(4)]
+    for number, name in enumerate(names):
+        accounting.has_file(name, f"AC{number}", f"AC1{number}")
+    orders = [order_for(name, lane_count=1 + number % 2) for number, name in enumerate(names)]
+    runs = await asyncio.gather(*(accounting.load(order) for order in orders))
+
+    assert [run.counts for run in runs] == [PrintedCounts(2, 2, 0)] * 4
+    assert len(accounting.booked()) == 8
 
 
 async def test_a_cli_that_cannot_be_started_sends_nothing(accounting: Accounting) -> None:
@@ -218,34 +436,27 @@ async def test_a_cli_that_cannot_be_started_sends_nothing(accounting: Accounting
     accounting.cannot_be_started()
 
     with pytest.raises(CliNotStartedError, match="there is no such program"):
-        await accounting.load(NAME)
-
+        await accounting.load()
     assert accounting.still_has_file(NAME)
     assert accounting.booked() == set()
 
 
 async def test_a_file_that_is_gone_starts_nothing(accounting: Accounting) -> None:
     with pytest.raises(CliNotStartedError, match="is gone"):
-        await accounting.load(NAME)
-
-
-async def test_several_runs_take_turns_and_all_end(accounting: Accounting) -> None:
-    names = [f"transactions_20260302_16000{number}_{number}.csv" for number in range(4)]
-    for number, name in enumerate(names):
-        accounting.has_file(name, f"AC{number}", f"AC1{number}")
-    runs = await asyncio.gather(*(accounting.load(name) for name in names))
-
-    assert [run.counts for run in runs] == [PrintedCounts(2, 2, 0)] * 4
-    assert len(accounting.booked()) == 8
+        await accounting.load()
 
 
 async def test_a_file_without_an_error_file_has_no_error_rows(accounting: Accounting) -> None:
-    assert await accounting.error_rows(NAME) == []
+    assert await accounting.error_rows() == []
+
+
+async def test_where_runs_can_be_kept_apart_the_check_finds_nothing(accounting: Accounting) -> None:
+    await accounting.cli.check()
 
 
 @pytest.mark.parametrize("name", ["", "../a.csv", "a/b.csv", ".a.csv", "-a.csv"])
 async def test_only_a_bare_name_is_taken(accounting: Accounting, name: str) -> None:
     with pytest.raises(ValueError, match="not a bare file name"):
-        await accounting.load(name)
+        await accounting.load(order_for(name))
     with pytest.raises(ValueError, match="not a bare file name"):
-        await accounting.error_rows(name)
+        await accounting.error_rows(order_for(name))
