@@ -1,18 +1,20 @@
-"""Executions for transaction files, as many as wanted."""
+"""Executions for transaction files, as many as wanted, and a file written of them."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
-from globeco_allocation.domain import Execution, FileQuantity
-from globeco_allocation.domain.transaction_file import row_formatter
+from globeco_allocation.domain import Execution, FileQuantity, WrittenFile
+from globeco_allocation.domain.transaction_file import HEADER, row_formatter
+from globeco_allocation.ports.files import TransactionFiles
 
 NAME = "transactions_20260302_160000_7.csv"
 ROW = row_formatter(FileQuantity.ORDERED)
 
 _NOON = datetime(2026, 3, 2, 17, tzinfo=UTC)
+_AT_ONCE = 2000
 ONE = Execution(
     id=1,
     execution_service_id=1,
@@ -31,14 +33,26 @@ ONE = Execution(
 )
 
 
-async def executions(count: int, first: int = 1) -> AsyncIterator[Execution]:
-    for number in range(first, first + count):
-        yield replace(ONE, id=number)
+def executions(count: int, first: int = 1, price: str = "50.125") -> list[Execution]:
+    return [replace(ONE, id=first + number, average_price=Decimal(price)) for number in range(count)]
 
 
-async def slowly(count: int) -> AsyncIterator[Execution]:
-    """As a database that takes its time."""
-    async for one in executions(count):
-        if one.id % 500 == 0:
-            await asyncio.sleep(0.002)
-        yield one
+def some_at_a_time(count: int) -> Iterator[Sequence[Execution]]:
+    """As a database streams them."""
+    for first in range(1, count + 1, _AT_ONCE):
+        yield executions(min(_AT_ONCE, count + 1 - first), first)
+
+
+def everything(directory: Path) -> list[str]:
+    """Return the names of all files, hidden ones too."""
+    return sorted(path.name for path in directory.iterdir())
+
+
+async def write(
+    files: TransactionFiles, count: int = 3, *, name: str = NAME, row: Callable[[Execution], bytes] = ROW
+) -> WrittenFile:
+    """Write a file of *count* executions."""
+    async with files.draft(name, HEADER, row) as draft:
+        for some in some_at_a_time(count):
+            await draft.append(some)
+        return await draft.publish()

@@ -3,39 +3,22 @@
 import asyncio
 import errno
 import os
-import shutil
 import stat
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
 import pytest
-from tests.files.rows import NAME, ROW, executions, slowly
+from tests.files.rows import NAME, ROW, everything, executions, some_at_a_time, write
 
 from globeco_allocation.adapters.local_files import LocalFiles
-from globeco_allocation.domain import Execution, FileNotWrittenError, WrittenFile
+from globeco_allocation.domain import Execution, FileNotWrittenError
+from globeco_allocation.domain.lane import MOST_LANES
 from globeco_allocation.domain.transaction_file import HEADER
 
 PATIENCE = 30.0
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    made = tmp_path / "files"
-    made.mkdir()
-    return made
-
-
-def everything(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
-
-
-async def write(directory: Path, count: int = 3) -> WrittenFile:
-    return await LocalFiles(directory).write(NAME, HEADER, executions(count), ROW)
 
 
 class Watcher:
@@ -65,8 +48,13 @@ class Watcher:
 
 
 async def test_a_reader_never_sees_half_a_file(directory: Path) -> None:
+    files = LocalFiles(directory)
     with Watcher(directory / NAME) as watcher:
-        written = await LocalFiles(directory).write(NAME, HEADER, slowly(20_000), ROW)
+        async with files.draft(NAME, HEADER, ROW) as draft:
+            for some in some_at_a_time(40_000):
+                await draft.append(some)
+                await asyncio.sleep(0.002)  # as a database that takes its time
+            written = await draft.publish()
         await asyncio.sleep(0.05)
 
     assert watcher.looks > 20
@@ -78,7 +66,7 @@ async def test_a_reader_never_sees_half_a_file(directory: Path) -> None:
 async def test_a_file_is_readable_for_its_group_whatever_the_umask(directory: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        await write(directory)
+        await write(LocalFiles(directory))
     finally:
         os.umask(before)
 
@@ -96,7 +84,7 @@ async def test_a_file_is_on_disk_before_it_has_its_name(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noting)
-    await write(directory)
+    await write(LocalFiles(directory))
 
     assert flushed == [(False, False), (True, True)]
 
@@ -115,10 +103,10 @@ async def test_what_cannot_be_flushed_is_not_written(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", broken)
         with pytest.raises(FileNotWrittenError, match="the output directory failed"):
-            await write(directory)
+            await write(LocalFiles(directory))
     assert everything(directory) == []
 
-    assert (await write(directory)).record_count == 3
+    assert (await write(LocalFiles(directory))).record_count == 3
 
 
 async def test_a_file_system_without_links_is_named_as_such(
@@ -130,20 +118,20 @@ async def test_a_file_system_without_links_is_named_as_such(
     monkeypatch.setattr(os, "link", no_links)
 
     with pytest.raises(FileNotWrittenError, match="has no hard links"):
-        await write(directory)
+        await write(LocalFiles(directory))
     assert everything(directory) == []
 
 
 async def test_cancelling_leaves_nothing(directory: Path) -> None:
     reached = asyncio.Event()
 
-    async def never_ending() -> AsyncGenerator[Execution]:
-        async for one in executions(5000):
-            yield one
-        reached.set()
-        await asyncio.Event().wait()
+    async def never_ending() -> None:
+        async with LocalFiles(directory).draft(NAME, HEADER, ROW) as draft:
+            await draft.append(executions(5000))
+            reached.set()
+            await asyncio.Event().wait()
 
-    writing = asyncio.create_task(LocalFiles(directory).write(NAME, HEADER, never_ending(), ROW))
+    writing = asyncio.create_task(never_ending())
     await asyncio.wait_for(reached.wait(), PATIENCE)
     assert len(everything(directory)) == 1  # the hidden one
     writing.cancel()
@@ -157,7 +145,7 @@ async def test_cancelling_leaves_nothing(directory: Path) -> None:
 async def test_cancelling_at_any_moment_leaves_the_whole_file_or_nothing(
     directory: Path, after: float
 ) -> None:
-    writing = asyncio.create_task(LocalFiles(directory).write(NAME, HEADER, executions(3000), ROW))
+    writing = asyncio.create_task(write(LocalFiles(directory), 3000))
     await asyncio.sleep(after)
     writing.cancel()
     await asyncio.wait([writing])
@@ -173,156 +161,24 @@ async def test_a_formatter_that_fails_leaves_nothing(directory: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await LocalFiles(directory).write(NAME, HEADER, executions(3), broken)
+        await write(LocalFiles(directory), row=broken)
 
     assert everything(directory) == []
 
 
-WRITES = """
-import asyncio, resource, sys
-from pathlib import Path
-sys.path[:0] = [{root!r}]
-from tests.files.rows import NAME, ROW, executions
-from globeco_allocation.adapters.local_files import LocalFiles
-from globeco_allocation.domain import FileNotWrittenError
-from globeco_allocation.domain.transaction_file import HEADER
+async def test_a_file_of_which_rows_are_missing_is_never_published(directory: Path) -> None:
+    def broken_once(execution: Execution) -> bytes:
+        if execution.id == 1500:
+            raise ZeroDivisionError
+        return ROW(execution)
 
-async def main():
-    try:
-        written = await LocalFiles(Path(sys.argv[1])).write(NAME, HEADER, executions({count}), ROW)
-        print("written", written.record_count, end=" ")
-    except FileNotWrittenError as error:
-        print("refused:", error, end=" ")
+    async with LocalFiles(directory).draft(NAME, HEADER, broken_once) as draft:
+        with pytest.raises(ZeroDivisionError):
+            await draft.append(executions(2000))
+        with pytest.raises(FileNotWrittenError, match="the output directory failed"):
+            await draft.publish()
 
-{limit}
-asyncio.run(main())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-"""
-ROOT = str(Path(__file__).parents[2])
-
-
-def in_process(directory: Path, count: int, limit: str = "", prefix: tuple[str, ...] = ()) -> str:
-    source = WRITES.format(root=ROOT, count=count, limit=limit)
-    command = [*prefix, sys.executable, "-c", source, str(directory)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
-
-
-def test_many_rows_take_no_more_memory_than_few(directory: Path) -> None:
-    few = in_process(directory, 1000).split()
-    (directory / NAME).unlink()
-    many = in_process(directory, 200_000).split()
-
-    assert (few[:2], many[:2]) == (["written", "1000"], ["written", "200000"])
-    assert int(many[2]) - int(few[2]) < 12, "MiB more"
-    assert (directory / NAME).stat().st_size > 17_000_000
-
-
-def test_where_there_is_no_room_nothing_is_left(directory: Path) -> None:
-    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
-    said = in_process(directory, 20_000, limit)
-
-    assert "refused" in said
-    assert "larger than this process may write" in said
     assert everything(directory) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Generator[Path]:
-    """A file system of 64 KiB; only root can make one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-async def test_a_full_disk_is_told_and_nothing_is_left(small_disk: Path) -> None:
-    files = LocalFiles(small_disk)
-
-    with pytest.raises(FileNotWrittenError, match="no space is left in the output directory"):
-        await files.write(NAME, HEADER, executions(20_000), ROW)
-
-    assert everything(small_disk) == []
-    assert (await files.write(NAME, HEADER, executions(10), ROW)).record_count == 10
-
-
-async def test_a_full_disk_is_told_before_a_file_is_begun(small_disk: Path) -> None:
-    files = LocalFiles(small_disk)
-
-    await files.check()
-    fill(small_disk / "filler")
-    with pytest.raises(FileNotWrittenError, match="no space is left"):
-        await files.check()
-    assert everything(small_disk) == ["filler"]
-
-
-def fill(path: Path) -> None:
-    with pytest.raises(OSError, match="No space left"):
-        path.write_bytes(b"x" * 100_000)
-
-
-def powerless() -> tuple[str, ...]:
-    """What takes root's power to write everywhere from a command."""
-    if os.geteuid() != 0:
-        return ()
-    if shutil.which("setpriv") is None:
-        pytest.skip("root, and no setpriv")
-    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-
-
-def test_a_directory_that_may_not_be_written_to_is_told(directory: Path) -> None:
-    directory.chmod(0o555)
-    said = in_process(directory, 3, prefix=powerless())
-    directory.chmod(0o755)
-
-    assert "refused: the file" in said
-    assert "may not be written to" in said
-    assert everything(directory) == []
-
-
-async def test_a_missing_directory_is_made_writable_for_its_group(tmp_path: Path) -> None:
-    files = LocalFiles(tmp_path / "a" / "b")
-    with pytest.raises(FileNotWrittenError, match="directory is missing"):
-        await files.check()
-    before = os.umask(0o077)
-    try:
-        await files.prepare()
-    finally:
-        os.umask(before)
-
-    await files.check()
-    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o2775
-    assert everything(tmp_path / "a" / "b") == []
-
-
-async def test_a_directory_that_cannot_be_made_stops_nobody(tmp_path: Path) -> None:
-    in_the_way(tmp_path / "file")
-    files = LocalFiles(tmp_path / "file" / "files")
-    await files.prepare()
-
-    with pytest.raises(FileNotWrittenError, match="not a directory"):
-        await files.check()
-    with pytest.raises(FileNotWrittenError, match="not a directory"):
-        await files.write(NAME, HEADER, executions(1), ROW)
-
-
-def in_the_way(path: Path, age_seconds: float = 0) -> None:
-    path.write_bytes(b"")
-    then = time.time() - age_seconds
-    os.utime(path, (then, then))
-
-
-async def test_only_what_a_killed_writer_left_long_ago_is_cleared(directory: Path) -> None:
-    in_the_way(directory / f".{NAME}.0011223344556677.tmp", age_seconds=2 * 24 * 3600)
-    in_the_way(directory / f".{NAME}.8899aabbccddeeff.tmp", age_seconds=3600)
-    in_the_way(directory / NAME, age_seconds=2 * 24 * 3600)
-    await LocalFiles(directory).prepare()
-
-    assert everything(directory) == [f".{NAME}.8899aabbccddeeff.tmp", NAME]
 
 
 async def test_the_event_loop_does_none_of_the_work(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +194,24 @@ async def test_the_event_loop_does_none_of_the_work(directory: Path, monkeypatch
         return ROW(execution)
 
     monkeypatch.setattr(os, "fsync", noting)
-    await LocalFiles(directory).write(NAME, HEADER, executions(2500), row)
+    await write(LocalFiles(directory), 2500, row=row)
 
     assert workers
     assert threading.current_thread().name not in workers
+
+
+async def test_as_many_files_as_there_are_lanes_are_written_side_by_side(directory: Path) -> None:
+    files, names = LocalFiles(directory), [f"lane-{lane}.csv" for lane in range(MOST_LANES)]
+    async with AsyncExitStack() as stack:
+        drafts = [await stack.enter_async_context(files.draft(name, HEADER, ROW)) for name in names]
+        for _ in range(3):
+            for lane, draft in enumerate(drafts):
+                await draft.append(executions(10, first=1 + lane * 10))
+        before = [name for name in everything(directory) if not name.startswith(".")]
+        written = [await draft.publish() for draft in drafts]
+
+    assert before == []
+    assert everything(directory) == sorted(names)
+    assert [(one.first_id, one.record_count) for one in written] == [
+        (1 + lane * 10, 30) for lane in range(MOST_LANES)
+    ]
