@@ -18,6 +18,7 @@ _BY_SQLSTATE = {
     "25P03": _TOO_SLOW,  # idle_in_transaction_session_timeout
     "40001": _LOCKED,  # serialization_failure
     "40P01": _LOCKED,  # deadlock_detected
+    "42703": _UNPREPARED,  # undefined_column
     "42883": _UNPREPARED,  # undefined_function
     "42P01": _UNPREPARED,  # undefined_table
     "55P03": _LOCKED,  # lock_not_available: lock_timeout has passed
