@@ -36,6 +36,7 @@ class Permit:
     """Whoever ordered a run, and what it noted of it."""
 
     on_begin: Callable[[], Awaitable[None]] | None = None
+    loss: Exception | None = None
     begun: int = 0
     uids: list[str] = field(default_factory=list[str])
 
@@ -47,6 +48,8 @@ class Permit:
 
     async def identified(self, uid: str) -> None:
         """Note the run's uid."""
+        if self.loss is not None:
+            raise self.loss
         self.uids.append(uid)
 
 

@@ -20,7 +20,12 @@ from tests.kubernetes.validation import restricted_violations
 
 from globeco_allocation.adapters.kubernetes_job.template import server_variables
 from globeco_allocation.domain.accounting_run import AccountingRun
-from globeco_allocation.domain.errors import CliNotStartedError, LeaseLostError, RunNotFollowedError
+from globeco_allocation.domain.errors import (
+    CliNotStartedError,
+    LeaseLostError,
+    RunNotFollowedError,
+    StoreUnavailableError,
+)
 
 ORDER = order_of()
 
@@ -234,6 +239,19 @@ async def test_without_a_permit_no_job_is_created(runs: JobRuns) -> None:
         await runs.run(ORDER, Permit(refuse))
 
     assert runs.kubernetes.store.created == []
+
+
+async def test_a_job_is_followed_though_its_uid_was_not_stored(runs: JobRuns) -> None:
+    runs.succeeds_when_ready(ORDER)
+
+    assert await runs.run(ORDER, Permit(loss=StoreUnavailableError("away"))) == AccountingRun(0, None)
+
+
+async def test_a_job_that_another_one_goes_on_with_is_left_to_it(runs: JobRuns) -> None:
+    with pytest.raises(LeaseLostError):
+        await runs.run(ORDER, Permit(loss=LeaseLostError("the lease has passed on")))
+
+    assert not runs.kubernetes.cluster.life(ORDER.name).ended.is_set()
 
 
 async def test_cancelling_leaves_the_job_running(runs: JobRuns) -> None:

@@ -121,6 +121,16 @@ async def test_one_of_our_jobs_that_lost_its_labels_is_waited_for(runs: JobRuns)
     assert not first.overlaps(second)
 
 
+async def test_an_attempt_is_not_begun_behind_a_later_one(runs: JobRuns) -> None:
+    later = order_of(attempt=10)
+    runs.succeeds_when_ready(later)
+    await runs.run(later)
+
+    with pytest.raises(RunNotFollowedError, match="a later attempt was begun"):
+        await runs.run(order_of(attempt=9))
+    assert len(runs.kubernetes.store.created) == 1
+
+
 async def test_jobs_of_others_are_not_waited_for(runs: JobRuns, job_body: JobBody) -> None:
     double, order = runs.kubernetes, order_of()
     double.cluster.created(double.store.create("globeco", job_body("of-others"), manager="kubectl"))

@@ -18,11 +18,16 @@ from globeco_allocation.adapters.kubernetes_job.seen_job import (
     SeenJob,
     UnansweredError,
 )
-from globeco_allocation.adapters.kubernetes_job.template import JobTemplate, belongs_to, may_touch_the_same
+from globeco_allocation.adapters.kubernetes_job.template import (
+    JobTemplate,
+    belongs_to,
+    is_later_attempt,
+    may_touch_the_same,
+)
 from globeco_allocation.adapters.subprocess_cli.error_file import allow_long_fields, error_rows
 from globeco_allocation.adapters.subprocess_cli.leftovers import Leftovers
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, RunOrder
-from globeco_allocation.domain.errors import CliNotStartedError, RunNotFollowedError
+from globeco_allocation.domain.errors import CliNotStartedError, RunNotFollowedError, StoreUnavailableError
 from globeco_allocation.ports.accounting import RunPermit
 
 if TYPE_CHECKING:
@@ -126,7 +131,7 @@ class KubernetesJobCli:
             return _run_of_deleted(order.name)
         job = await self._start(order, permit) if found is None else _own(found, order)
         if job.uid != order.uid:
-            await permit.identified(job.uid)
+            await self._identify(job, permit)
         ended = await self._following.to_its_end(job, self._longest)
         return _run_of(ended, self._template.timeout_seconds)
 
@@ -134,6 +139,12 @@ class KubernetesJobCli:
         """Read the ended run's error file; see the port."""
         check_bare(order.file_name)
         return error_rows(Leftovers(self._output_dir, order.file_name).errors)
+
+    async def _identify(self, job: SeenJob, permit: RunPermit) -> None:
+        try:
+            await permit.identified(job.uid)
+        except StoreUnavailableError:  # it is found by its name, too
+            _log.warning("by what the Job %s is found again was not stored", job.name)
 
     async def _start(self, order: RunOrder, permit: RunPermit) -> SeenJob:
         """Create the order's Job once no other one may touch the same portfolios."""
@@ -145,6 +156,8 @@ class KubernetesJobCli:
                 own = [job for job in earlier if job.name == order.name]
                 if own:
                     return _own(own[0], order)
+                if any(is_later_attempt(order, job.name) for job in earlier):
+                    raise RunNotFollowedError(f"the run {order.name} is over: a later attempt was begun")
                 if not earlier:
                     return await self._create(order, permit)
             finally:
@@ -167,7 +180,8 @@ class KubernetesJobCli:
     async def _create(self, order: RunOrder, permit: RunPermit) -> SeenJob:
         """Create the order's Job, and find it again when the answer is lost.
 
-        Its name makes a repetition safe: the API takes one Job of it only.
+        Its name makes a repetition safe: the API takes one Job of it only. The permit comes first:
+        without it what lies in the output directory may be a successor's.
         """
         pauses = Pauses(self._patience, self._patience.outage)
         await permit.begin()
@@ -215,8 +229,10 @@ class KubernetesJobCli:
 
 
 def _matters(order: RunOrder, job: SeenJob) -> bool:
-    """Tell whether one of our Jobs is the order's own, or has to end before it."""
-    return job.name == order.name or (not job.over and may_touch_the_same(order, job.labels))
+    """Tell whether one of our Jobs is the order's own, follows it, or has to end before it."""
+    if job.name == order.name or is_later_attempt(order, job.name):
+        return True
+    return not job.over and may_touch_the_same(order, job.labels)
 
 
 def _own(job: SeenJob, order: RunOrder) -> SeenJob:

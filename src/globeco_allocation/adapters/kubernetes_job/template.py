@@ -102,6 +102,20 @@ def belongs_to(order: RunOrder, found: Mapping[str, str]) -> bool:
     return labels(order).items() <= found.items()
 
 
+def is_later_attempt(order: RunOrder, name: str) -> bool:
+    """Tell by its name whether a Job is a later attempt at the order's file: the order's own is over then.
+
+    >>> order = RunOrder(batch_id=7, attempt=2, file_name="transactions_20260302_150000_7.csv")
+    >>> is_later_attempt(order, "allocation-20260302-150000-7-a10")
+    True
+    >>> is_later_attempt(order, order.name)
+    False
+    """
+    of_file, _, _ = order.name.rpartition("-a")
+    found_file, _, attempt = name.rpartition("-a")
+    return found_file == of_file and attempt.isdecimal() and int(attempt) > order.attempt
+
+
 def may_touch_the_same(order: RunOrder, found: Mapping[str, str]) -> bool:
     """Tell by its labels whether one of our Jobs could touch a portfolio of the order's file.
 
