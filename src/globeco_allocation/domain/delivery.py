@@ -97,7 +97,7 @@ class RecordVerdict(StrEnum):
     DUPLICATE = "duplicate"
     """Refused as known, though we never had it stored: a foreign row stands under our source id."""
     NOT_SENT = "not_sent"
-    """Not stored by any attempt, for a passing reason: send again."""
+    """Not stored by any attempt, unless by one that was cut off, for a passing reason: send again."""
     UNKNOWN = "unknown"
     """It may be stored or not: send again."""
 
@@ -150,9 +150,10 @@ class Knowledge:
 
     Attributes:
         attempt: The newest attempt whose rejects tell: a record among them as ``REFUSED``, ``NOT_SENT`` or
-            ``DUPLICATE`` was never stored by us, every other one may have been. 0: none was ever stored.
-        cut_offs: Runs since then that were cut off: they may have stored the file's first records up to one
-            that nobody knows.
+            ``DUPLICATE`` was never stored by us, unless by a run that was cut off; every other one may have
+            been. 0: none was ever stored.
+        cut_offs: Runs that were cut off and are not cleared up yet: each may have stored the file's first
+            records up to one that nobody knows, which this attempt did not find booked.
     """
 
     attempt: int = 0

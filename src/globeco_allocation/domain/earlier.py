@@ -20,7 +20,7 @@ class EarlierAttempts:
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
-        self._never_stored = IdSet()
+        self._never_stored, self._foreign, self._unknown = IdSet(), IdSet(), IdSet()
         self._not_booked, self._unconfirmed = IdSet(), IdSet()
         self._words: dict[int, str] = {}
 
@@ -31,6 +31,10 @@ class EarlierAttempts:
             return
         if reject.verdict in _NEVER_STORED:
             self._never_stored.add(key)
+            if reject.verdict is RecordVerdict.DUPLICATE:
+                self._foreign.add(key)
+        elif reject.verdict is RecordVerdict.UNKNOWN:
+            self._unknown.add(key)
         elif reject.verdict in _STORED_FOR_A_PERSON:
             kind = self._not_booked if reject.verdict is RecordVerdict.NOT_BOOKED else self._unconfirmed
             kind.add(key)
@@ -45,6 +49,15 @@ class EarlierAttempts:
     def never_stored(self, key: int) -> bool:
         """Tell whether no attempt before the cut-off ones can have stored the record."""
         return self.knowledge.attempt == 0 or key in self._never_stored
+
+    def may_be_new_since(self, key: int) -> bool:
+        """Tell whether the record may have been stored by a run after the newest attempt that tells.
+
+        One that this attempt found booked, or foreign, was not.
+        """
+        if self.knowledge.attempt == 0 or key in self._unknown:
+            return True
+        return key in self._never_stored and key not in self._foreign
 
     def stored_for_a_person(self, key: int) -> tuple[RecordVerdict, str] | None:
         """Return what was found out for good of a record that is stored, but not known to be booked."""

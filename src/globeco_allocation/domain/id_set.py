@@ -1,8 +1,10 @@
 """Sets of execution ids, small enough for millions of them."""
 
+import re
 from collections.abc import Iterator
 
 _BITS = 1 << 16
+_NOT_EMPTY = re.compile(rb"[^\0]")
 
 
 class IdSet:
@@ -45,7 +47,6 @@ class IdSet:
     def __iter__(self) -> Iterator[int]:
         """Yield the ids in ascending order."""
         for number, page in sorted(self._pages.items()):
-            for at, byte in enumerate(page):
-                if byte:
-                    first = number * _BITS + at * 8
-                    yield from (first + bit for bit in range(8) if byte >> bit & 1)
+            for match in _NOT_EMPTY.finditer(page):
+                byte, first = match[0][0], number * _BITS + match.start() * 8
+                yield from [first + bit for bit in range(8) if byte >> bit & 1]

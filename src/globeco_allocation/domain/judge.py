@@ -14,6 +14,7 @@ from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow
 from globeco_allocation.domain.delivery import DeliveryStatus, Knowledge, Outcome, RecordVerdict, Reject
 from globeco_allocation.domain.earlier import EarlierAttempts
 from globeco_allocation.domain.id_set import IdSet
+from globeco_allocation.domain.in_flight import InFlight
 from globeco_allocation.domain.judge_words import explain
 from globeco_allocation.domain.source_id import execution_id_of, source_id
 from globeco_allocation.domain.verdict import RowReader
@@ -34,8 +35,13 @@ _IF_PERHAPS_STORED = {
     RecordVerdict.NOT_SENT: RecordVerdict.UNKNOWN,
 }
 _STRAY = "the accounting CLI's error file names this record twice, or none of this file"
-_FOREIGN = "sourceId: must be unique, though no attempt of ours can have stored it"
-_IN_FLIGHT = "it was the last one that a run which was cut off had stored: look whether it is booked"
+_NOT_TOLD = "the accounting CLI left no word of this record"
+# In which words a record is listed that was found known after a run was cut off.
+_FOUND_KNOWN = {
+    RecordVerdict.DUPLICATE: "sourceId: must be unique, though no attempt of ours can have stored it",
+    RecordVerdict.UNCONFIRMED: "it may have been in flight when a run was cut off: look whether it is booked",
+    RecordVerdict.UNKNOWN: "it may have been in flight when a run was cut off",
+}
 
 
 class Next(Enum):
@@ -85,11 +91,10 @@ class Judge:
         self._expected, self._listed = IdSet(), IdSet()
         self._unnamed = 0  # refused rows whose fields the CLI could not tell apart
         self._strays = 0
+        self._lost_answers = False  # this run may have stored records without our knowing it
         self._seen: Counter[RecordVerdict] = Counter()
         self._newly_stored = IdSet()
-        # After a cut-off: what these mean depends on where the first new record is.
-        self._known, self._not_sent = IdSet(), IdSet()
-        self._postponed = {RecordVerdict.DUPLICATE: self._known, RecordVerdict.NOT_SENT: self._not_sent}
+        self._in_flight = InFlight(earlier)
         self._words = ""  # the first reason, for people
 
     def expect(self, execution_id: int) -> None:
@@ -109,6 +114,7 @@ class Judge:
             if verdict is RecordVerdict.ACCEPTED:
                 return self._stray(row.source_id)
             self._unnamed += 1
+            self._lost_answers = True
             return self._reject(row.source_id, verdict, reason)
         if key not in self._expected or not self._listed.add(key):
             return self._stray(row.source_id)
@@ -118,8 +124,10 @@ class Judge:
         """Yield what only the whole run tells; to be called once, after the last row, and read to its end."""
         if not run.completed:
             return
+        if not self._unlisted_are_stored(run) and self._listed_count < len(self._expected):
+            self._lost_answers = True
         if self._earlier.were_cut_off:
-            yield from self._judge_after_a_cut_off(self._first_new(run))
+            yield from self._judge_after_a_cut_off(run)
         if not self._unlisted_are_booked(run):
             for key in self._earlier.all_stored_for_a_person():
                 if key in self._expected and key not in self._listed:
@@ -134,12 +142,17 @@ class Judge:
         before = self._earlier.stored_for_a_person(key)
         if before is not None and verdict is not RecordVerdict.ACCEPTED:
             return self._reject(source_id(key), *before)
+        if verdict is RecordVerdict.UNKNOWN:
+            self._lost_answers = True
         if verdict in {RecordVerdict.ACCEPTED, RecordVerdict.NOT_BOOKED}:
             self._newly_stored.add(key)
-        elif self._earlier.were_cut_off and verdict in self._postponed:
-            self._postponed[verdict].add(key)
-            return None
-        elif not self._earlier.never_stored(key):
+        elif self._in_flight.concerns(key):
+            if verdict is RecordVerdict.DUPLICATE:  # what it means, the first new record tells
+                self._in_flight.known(key)
+                return None
+            if not verdict.for_good:
+                self._in_flight.unanswered(key)
+        if not self._earlier.never_stored(key):
             verdict = _IF_PERHAPS_STORED.get(verdict, verdict)
         if verdict is RecordVerdict.ACCEPTED:
             self._seen[verdict] += 1
@@ -148,35 +161,23 @@ class Judge:
 
     def _first_new(self, run: AccountingRun) -> int | None:
         """Return the first record of the file that this run has stored."""
-        unlisted_are_booked = self._unlisted_are_booked(run)
+        unlisted_are_stored = self._unlisted_are_stored(run)
         for key in self._expected:
-            if key in self._newly_stored or (unlisted_are_booked and key not in self._listed):
+            if key in self._newly_stored or (unlisted_are_stored and key not in self._listed):
                 return key
         return None
 
-    def _judge_after_a_cut_off(self, first_new: int | None) -> Iterator[Reject]:
-        """Judge the known ones: those up to the first new record were stored by the runs that were cut off.
-
-        The last of them was in flight when its run was: stored, and perhaps not booked. Behind the first new
-        one they are foreign, unless an attempt before may have stored them.
-        """
-        in_flight = None
-        for key in self._known:
-            if first_new is None or key < first_new:
-                if in_flight is not None:
-                    self._seen[RecordVerdict.ACCEPTED] += 1
-                in_flight = key
-            elif self._earlier.never_stored(key):
-                yield self._reject(source_id(key), RecordVerdict.DUPLICATE, _FOREIGN)
+    def _judge_after_a_cut_off(self, run: AccountingRun) -> Iterator[Reject]:
+        if not self._unlisted_are_stored(run):
+            for key in self._expected:
+                if key not in self._listed and self._in_flight.concerns(key):
+                    self._in_flight.unanswered(key)
+                    yield self._reject(source_id(key), RecordVerdict.UNKNOWN, _NOT_TOLD)
+        for key, verdict in self._in_flight.verdicts(self._first_new(run)):
+            if verdict is RecordVerdict.ACCEPTED:
+                self._seen[verdict] += 1
             else:
-                self._seen[RecordVerdict.ACCEPTED] += 1
-        if in_flight is not None:
-            yield self._reject(source_id(in_flight), RecordVerdict.UNCONFIRMED, _IN_FLIGHT)
-        for key in self._not_sent:
-            behind = first_new is None or key > first_new
-            never = behind and self._earlier.never_stored(key)
-            verdict = RecordVerdict.NOT_SENT if never else RecordVerdict.UNKNOWN
-            yield self._reject(source_id(key), verdict, _IN_OUR_WORDS[verdict])
+                yield self._reject(source_id(key), verdict, _FOUND_KNOWN[verdict])
 
     def _as_before(self, key: int) -> Iterator[Reject]:
         before = self._earlier.stored_for_a_person(key)
@@ -189,6 +190,7 @@ class Judge:
         return Reject(named, verdict, reason[:LONGEST_REASON])
 
     def _stray(self, named: str) -> Reject:
+        self._lost_answers = True
         self._strays += 1  # it stands for no record of the file: that one stays unknown
         return Reject(named, RecordVerdict.UNKNOWN, _STRAY)
 
@@ -215,6 +217,12 @@ class Judge:
     def _unlisted_are_booked(self, run: AccountingRun) -> bool:
         unlisted = len(self._expected) - self._listed_count
         return unlisted > 0 and self._succeeded(run) == unlisted
+
+    def _unlisted_are_stored(self, run: AccountingRun) -> bool:
+        """Tell whether what the run does not list can be taken for stored; not that it is booked."""
+        if run.counts is None:  # the CLI lists whatever it could not load
+            return not self._strays and not self._unnamed
+        return self._unlisted_are_booked(run)
 
     def _is_accounted_for(self, run: AccountingRun) -> bool:
         if not run.completed or self._strays:
@@ -267,5 +275,9 @@ class Judge:
         before = self._earlier.knowledge
         if not run.completed:
             return Knowledge(before.attempt, before.cut_offs + 1)
-        learned = len(self._known) or self._first_new(run) is not None
-        return Knowledge(self._attempt, 0 if learned else before.cut_offs)
+        first_new = self._first_new(run)
+        if self._earlier.were_cut_off and self._in_flight.can_be_told(first_new):
+            return Knowledge(self._attempt, 0)
+        if first_new is None and not self._lost_answers and not self._seen[RecordVerdict.DUPLICATE]:
+            return before  # nothing has changed at Portfolio Accounting
+        return Knowledge(self._attempt, before.cut_offs)

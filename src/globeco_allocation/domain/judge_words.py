@@ -34,8 +34,10 @@ def explain(
         parts.append(f"{refused} refused")
     if stored := seen.get(RecordVerdict.NOT_BOOKED):
         parts.append(f"{stored} stored but not booked, so that a person must look")
-    if seen.get(RecordVerdict.UNCONFIRMED):
-        parts.append("1 unconfirmed: it was in flight when a run was cut off, so that a person must look")
+    if unconfirmed := seen.get(RecordVerdict.UNCONFIRMED):
+        parts.append(
+            f"{unconfirmed} unconfirmed, perhaps in flight when a run was cut off, so that a person must look"
+        )
     if known := seen.get(RecordVerdict.DUPLICATE):
         parts.append(f"{known} refused as known")
     if unknown:
