@@ -46,7 +46,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncGenerator[Store]:
     else:
         step_clock = request.getfixturevalue("step_database_clock")
         async with open_pool(request.getfixturevalue("database")) as pool:
-            yield Store(PostgresPendingExecutions(pool), step_clock)
+            yield Store(PostgresPendingExecutions(pool, count_seconds=0), step_clock)
 
 
 @pytest.fixture

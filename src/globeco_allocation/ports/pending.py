@@ -43,8 +43,8 @@ class PendingExecutions(Protocol):
         """Keep executions as pending, to be looked up at once, as long as no more than *most* wait.
 
         One that waits already changes nothing. One in error begins to wait anew, as it was reported first.
-        Their ids differ from each other. When several callers defer at the same moment, *most* may be
-        exceeded by what they defer.
+        Their ids differ from each other. How many wait may be known from a second ago: by what is deferred
+        within it, elsewhere, *most* may be exceeded, and room that has come back may not be seen.
 
         Returns:
             The execution-service ids that are pending now; for the others there was no room.
@@ -94,5 +94,5 @@ class PendingExecutions(Protocol):
         ...
 
     async def counts(self) -> PendingCounts:
-        """Count them; costs some 20 ms for 100000, so it is not for each request."""
+        """Count them; takes tens of milliseconds for 100000, so it is not for each request."""
         ...

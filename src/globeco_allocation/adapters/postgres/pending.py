@@ -137,7 +137,7 @@ class PostgresPendingExecutions:
     Args:
         pool: Connections.
         count_seconds: For how long a count of what waits is good; meanwhile only what is deferred here is
-            added. Counting 100000 takes some 20 ms, too long for each request of an outage.
+            added. Counting 100000 takes tens of milliseconds, too long for each request of an outage.
     """
 
     def __init__(self, pool: Pool, *, count_seconds: float = 1.0) -> None:
