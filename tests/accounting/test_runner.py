@@ -1,6 +1,7 @@
 """Runs of real processes: how they are started, how they end, and what they leave."""
 
 import asyncio
+import fcntl
 import json
 import os
 import sys
@@ -331,7 +332,10 @@ async def test_a_check_finds_nothing_wrong_and_leaves_nothing(bench: Bench) -> N
 async def test_where_locks_keep_nobody_out_nothing_is_delivered(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fcntl.flock", lambda *_: None)  # a network mount that lets everybody in
+    def lets_everybody_in(_descriptor: int, _kind: int) -> None:
+        """Lock as some network mounts do."""
+
+    monkeypatch.setattr(fcntl, "flock", lets_everybody_in)
 
     with pytest.raises(CliNotStartedError, match="file locks do not work in OUTPUT_DIR"):
         await bench.cli(SUCCEEDS).check()
