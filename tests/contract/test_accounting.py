@@ -1,16 +1,20 @@
-"""What the port ``AccountingCli`` promises, of the twin in memory and of a real process."""
+"""What the port ``AccountingCli`` promises, of the twin in memory, a real process and a Kubernetes Job."""
 
 import asyncio
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
+from lightkube import KubeConfig
 from tests.accounting.bench import order_for
 from tests.accounting.permit import Permit
+from tests.kubernetes.api_double import NAMESPACE, KubernetesDouble
+from tests.kubernetes.pods import Pod, simulated_accounting
 
+from globeco_allocation.adapters.kubernetes_job import JobTemplate, KubernetesJobCli, Patience
 from globeco_allocation.adapters.memory.accounting import Fault, MemoryAccounting
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, PrintedCounts, RunOrder
@@ -43,6 +47,10 @@ class Accounting(ABC):
     """The port's other side: the files it loads, its books, and its troubles."""
 
     cli: AccountingCli
+    refusal = "there is no such program"
+
+    def counts(self, total: int, succeeded: int, failed: int) -> PrintedCounts | None:
+        return PrintedCounts(total, succeeded, failed)
 
     @abstractmethod
     def has_file(self, name: str, *source_ids: str) -> None: ...
@@ -196,16 +204,99 @@ class AsProcess(Accounting):
         self.program.unlink()
 
 
-@pytest.fixture(params=["memory", "process"])
-def accounting(request: pytest.FixtureRequest, tmp_path: Path) -> Accounting:
-    return InMemory() if request.param == "memory" else AsProcess(tmp_path)
+class AsJob(Accounting):
+    """The simulated CLI as the process of a Kubernetes Job; nobody may read what it prints."""
+
+    refusal = "Forbidden"
+
+    def __init__(self, path: Path, kubernetes: KubernetesDouble) -> None:
+        self.directory = path / "out"
+        self.directory.mkdir()
+        self.fault = path / "fault"
+        self.ledger = path / "ledger"
+        self.is_up()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.pods = 0
+        self.kubernetes = kubernetes
+        kubernetes.cluster.claims = {"files": self.directory}
+        kubernetes.cluster.handler = self.process
+        self.job_cli = KubernetesJobCli(
+            JobTemplate(image="accounting-cli:1", claim="files", timeout_seconds=60, grace_seconds=0),
+            self.directory,
+            namespace=NAMESPACE,
+            patience=Patience(margin=0.2, shortest_pause=0.01),
+            config=KubeConfig.from_file(
+                kubernetes.write_kubeconfig(path / "kubeconfig", path / "token")
+            ).get(),
+        )
+        self.cli = self.job_cli
+
+    async def process(self, pod: Pod) -> int:
+        self.pods += 1
+        await self.gate.wait()
+        variables = {
+            "SIMULATED_ACCOUNTING_LEDGER": str(self.ledger),
+            "SIMULATED_ACCOUNTING_FAULT": f"@{self.fault}",
+        }
+        return await simulated_accounting(variables)(pod)
+
+    def counts(self, total: int, succeeded: int, failed: int) -> PrintedCounts | None:
+        assert total == succeeded + failed
+        return None
+
+    def has_file(self, name: str, *source_ids: str) -> None:
+        (self.directory / name).write_bytes(content(*source_ids))
+
+    def still_has_file(self, name: str) -> bool:
+        return (self.directory / name).exists()
+
+    def booked(self) -> set[str]:
+        with Ledger(self.ledger) as ledger:
+            return {entry.source_id for entry in ledger.entries()}
+
+    def started(self) -> int:
+        return self.pods
+
+    def hold_runs(self) -> None:
+        self.gate.clear()
+
+    def let_runs_go(self) -> None:
+        self.gate.set()
+
+    def is_down(self) -> None:
+        self.fault.write_text("server-down")
+
+    def is_up(self) -> None:
+        self.fault.write_text("")
+
+    def loses_answers(self) -> None:
+        self.fault.write_text("eof")
+
+    def cannot_be_started(self) -> None:
+        self.kubernetes.permitted.remove("create")
+
+
+@pytest.fixture(params=["memory", "process", "job"])
+async def accounting(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Accounting]:
+    if request.param == "memory":
+        yield InMemory()
+    elif request.param == "process":
+        yield AsProcess(tmp_path)
+    else:
+        async with KubernetesDouble() as kubernetes:
+            jobs = AsJob(tmp_path, kubernetes)
+            async with jobs.job_cli:
+                yield jobs
+            kubernetes.assert_one_job_an_attempt()
+            kubernetes.assert_lanes_kept()
 
 
 async def test_a_good_file_is_booked_counted_and_leaves_no_error_rows(accounting: Accounting) -> None:
     accounting.has_file(NAME, "AC1", "AC2", "AC3")
     run = await accounting.load()
 
-    assert (run.exit_code, run.counts) == (0, PrintedCounts(total=3, succeeded=3, failed=0))
+    assert (run.exit_code, run.counts) == (0, accounting.counts(3, 3, 0))
     assert run.completed
     assert await accounting.error_rows() == []
     assert accounting.booked() == {"AC1", "AC2", "AC3"}
@@ -224,7 +315,7 @@ async def test_exit_code_0_with_everything_refused_is_no_success(accounting: Acc
     run = await accounting.load()
     rows = await accounting.error_rows()
 
-    assert (run.exit_code, run.counts) == (0, PrintedCounts(total=2, succeeded=0, failed=2))
+    assert (run.exit_code, run.counts) == (0, accounting.counts(2, 0, 2))
     assert [row.source_id for row in rows] == ["AC1", "AC2"]
     assert accounting.booked() == set()
 
@@ -236,8 +327,8 @@ async def test_what_an_earlier_attempt_left_is_not_taken_for_this_ones(accountin
     accounting.is_up()
     second = await accounting.load(order_for(NAME, 2))
 
-    assert first.counts == PrintedCounts(2, 0, 2)
-    assert second.counts == PrintedCounts(2, 2, 0)
+    assert first.counts == accounting.counts(2, 0, 2)
+    assert second.counts == accounting.counts(2, 2, 0)
     assert await accounting.error_rows(order_for(NAME, 2)) == []
 
 
@@ -248,7 +339,7 @@ async def test_known_source_ids_are_named_and_booked_only_once(accounting: Accou
     run = await accounting.load(name=OTHER_NAME)
     (row,) = await accounting.error_rows(order_for(OTHER_NAME))
 
-    assert run.counts == PrintedCounts(2, 1, 1)
+    assert run.counts == accounting.counts(2, 1, 1)
     assert row.source_id == "AC1"
     assert "must be unique" in row.message
     assert accounting.booked() == {"AC1", "AC2"}
@@ -270,10 +361,10 @@ async def test_a_run_that_ended_is_told_of_whenever_it_is_asked_for(accounting: 
     await accounting.load(permit=first)
     run = await accounting.load(permit=again)
 
-    assert run.counts == PrintedCounts(2, 2, 0)
+    assert run.counts == accounting.counts(2, 2, 0)
     assert run.completed
     assert accounting.started() == 1
-    assert (first.begun, again.told) == (1, [])
+    assert (first.begun, again.begun) == (1, 0)
 
 
 async def test_a_run_asked_for_by_several_at_once_is_one_run(accounting: Accounting) -> None:
@@ -281,7 +372,7 @@ async def test_a_run_asked_for_by_several_at_once_is_one_run(accounting: Account
     permits = [Permit() for _ in range(3)]
     runs = await asyncio.gather(*(accounting.load(permit=permit) for permit in permits))
 
-    assert [run.counts for run in runs] == [PrintedCounts(2, 2, 0)] * 3
+    assert [run.counts for run in runs] == [accounting.counts(2, 2, 0)] * 3
     assert accounting.started() == 1
     assert sum(permit.begun for permit in permits) == 1
 
@@ -303,9 +394,9 @@ async def test_a_run_goes_on_when_whoever_asked_is_cancelled_and_is_found_again(
     accounting.let_runs_go()
     run = await successor
 
-    assert run.counts == PrintedCounts(2, 2, 0)
+    assert run.counts == accounting.counts(2, 2, 0)
     assert accounting.started() == 1
-    assert again.told == []
+    assert again.begun == 0
     assert accounting.still_has_file(NAME)
 
 
@@ -318,7 +409,7 @@ async def test_without_a_permit_nothing_is_started(accounting: Accounting, refus
     run = await accounting.load()
 
     assert started == 0
-    assert run.counts == PrintedCounts(1, 1, 0)
+    assert run.counts == accounting.counts(1, 1, 0)
 
 
 async def test_what_finds_a_run_again_is_told_before_its_end(accounting: Accounting) -> None:
@@ -340,7 +431,7 @@ async def test_a_run_is_followed_though_what_finds_it_again_was_not_stored(accou
     accounting.has_file(NAME, "AC1")
     run = await accounting.load(permit=Permit(loss=StoreUnavailableError("away")))
 
-    assert run.counts == PrintedCounts(1, 1, 0)
+    assert run.counts == accounting.counts(1, 1, 0)
 
 
 async def test_a_run_that_another_one_goes_on_with_is_left_to_it(accounting: Accounting) -> None:
@@ -350,8 +441,8 @@ async def test_a_run_that_another_one_goes_on_with_is_left_to_it(accounting: Acc
     successor = Permit()
     run = await accounting.load(permit=successor)
 
-    assert run.counts == PrintedCounts(1, 1, 0)
-    assert (accounting.started(), successor.told) == (1, [])
+    assert run.counts == accounting.counts(1, 1, 0)
+    assert (accounting.started(), successor.begun) == (1, 0)
 
 
 async def test_a_run_that_is_known_but_cannot_be_found_is_not_started_again(accounting: Accounting) -> None:
@@ -400,7 +491,7 @@ async def test_runs_of_different_lanes_go_on_side_by_side(accounting: Accounting
     await accounting.until(lambda: accounting.started() == 2)
     accounting.let_runs_go()
 
-    assert [run.counts for run in await asyncio.gather(*loading)] == [PrintedCounts(1, 1, 0)] * 2
+    assert [run.counts for run in await asyncio.gather(*loading)] == [accounting.counts(1, 1, 0)] * 2
 
 
 async def test_a_run_of_another_lane_count_waits_for_all_others(accounting: Accounting) -> None:
@@ -427,7 +518,7 @@ async def test_many_runs_of_changing_lane_counts_all_end(accounting: Accounting)
     orders = [order_for(name, lane_count=1 + number % 2) for number, name in enumerate(names)]
     runs = await asyncio.gather(*(accounting.load(order) for order in orders))
 
-    assert [run.counts for run in runs] == [PrintedCounts(2, 2, 0)] * 4
+    assert [run.counts for run in runs] == [accounting.counts(2, 2, 0)] * 4
     assert len(accounting.booked()) == 8
 
 
@@ -435,7 +526,7 @@ async def test_a_cli_that_cannot_be_started_sends_nothing(accounting: Accounting
     accounting.has_file(NAME, "AC1")
     accounting.cannot_be_started()
 
-    with pytest.raises(CliNotStartedError, match="there is no such program"):
+    with pytest.raises(CliNotStartedError, match=accounting.refusal):
         await accounting.load()
     assert accounting.still_has_file(NAME)
     assert accounting.booked() == set()
