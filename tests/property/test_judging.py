@@ -1,12 +1,12 @@
 """Whatever goes wrong, attempt after attempt: no record that is not booked passes for one that is.
 
-A small Portfolio Accounting stands beside the judge, with its CLI. It knows the truth of every record; the judge
-knows what the CLI left behind, and what a delivery's row and rejects keep from one attempt to the next.
+A small Portfolio Accounting stands beside the judge, with its CLI. It knows the truth of every record; the
+judge knows what the CLI left behind, and what a delivery's row and rejects keep from one attempt to the next.
 
 What is promised depends on what can be known (design, "Verdicts"). Two things cannot be: what went wrong for
 other records in a run that was cut off, for it leaves no report; and which records earlier runs had in flight
-when several were cut off with nothing learned in between. So here a run that is cut off has no other fault, and
-where several were cut off in a row only ``delivered`` is relied upon.
+when several were cut off with nothing learned in between. So here a run that is cut off has no other fault,
+and where several were cut off in a row only ``delivered`` is relied upon.
 """
 
 import json
@@ -255,10 +255,11 @@ def test_what_is_judged_for_good_is_booked_or_named(keys: list[int], refused: in
 @given(key_lists, rarely, histories)
 def test_a_run_without_faults_ends_the_matter(keys: list[int], refused: int, plans: list[Plan]) -> None:
     accounting, kept = Accounting(keys, some_of(keys, refused), set()), Kept()
-    for attempt, plan in enumerate([*plans, FINE], 1):
-        judgement = kept.judge(keys, *accounting.load(plan), attempt)
+    judgements = [
+        kept.judge(keys, *accounting.load(plan), attempt) for attempt, plan in enumerate([*plans, FINE], 1)
+    ]
 
-    assert judgement.next is Next.END
+    assert judgements[-1].next is Next.END
 
 
 @given(key_lists, rarely, histories)
@@ -267,10 +268,12 @@ def test_without_printed_counts_one_more_run_ends_the_matter(
 ) -> None:
     accounting, kept = Accounting(keys, some_of(keys, refused), set()), Kept()
     silent = Plan(prints=False)
-    for attempt, plan in enumerate([*plans, silent, silent], 1):
-        judgement = kept.judge(keys, *accounting.load(plan), attempt)
+    judgements = [
+        kept.judge(keys, *accounting.load(plan), attempt)
+        for attempt, plan in enumerate([*plans, silent, silent], 1)
+    ]
 
-    assert judgement.next is Next.END
+    assert judgements[-1].next is Next.END
 
 
 @given(key_lists, rarely, without_cut_offs)
@@ -289,9 +292,11 @@ def test_only_the_record_in_flight_is_unconfirmed_where_accounting_was_just_away
     keys: list[int], refused: int, before: list[Plan], cut: CutOff, after: list[Plan]
 ) -> None:
     accounting, kept = Accounting(keys, some_of(keys, refused), set()), Kept()
-    for attempt, plan in enumerate([*before, Plan(cut_off=cut), *after, FINE], 1):
+    plans = [*before, Plan(cut_off=cut), *after, FINE]
+    for attempt, plan in enumerate(plans, 1):
         kept.judge(keys, *accounting.load(plan), attempt)
-    found = [one.source_id for one in kept.rejects[attempt] if one.verdict is RecordVerdict.UNCONFIRMED]
+    rejects = kept.rejects[len(plans)]
+    found = [one.source_id for one in rejects if one.verdict is RecordVerdict.UNCONFIRMED]
 
     assert found == ([] if accounting.last_stored is None else [source_id(accounting.last_stored)])
 

@@ -1,8 +1,8 @@
 """Which record a run that was cut off had in flight (design, "Verdicts").
 
 Such a run leaves no report. It has stored the file's records one after the other, as far as they were not
-stored before, and the last one perhaps without booking it. The next run shows how far it came: it did not reach
-the first record that is new to Portfolio Accounting, so it had stored those before it that are known now.
+stored before, and the last one perhaps without booking it. The next run shows how far it came: it did not
+reach the first record that is new to Portfolio Accounting, so it had stored those before it that are known.
 """
 
 from collections.abc import Iterator
