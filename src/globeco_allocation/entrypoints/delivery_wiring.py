@@ -16,7 +16,7 @@ from globeco_allocation.adapters.local_files import LocalFiles
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.leases import PostgresLeases
-from globeco_allocation.adapters.postgres.output_directory import PostgresDirectoryIdentity
+from globeco_allocation.adapters.postgres.output_directory import PostgresOutputDirectory
 from globeco_allocation.adapters.postgres.pool import Pool
 from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
@@ -88,20 +88,21 @@ async def open_delivery(
     async with AsyncExitStack() as stack:
         if files is None:
             files = await _open_output_directory(settings, pool, holder)
-        mode = SUBPROCESS
+        mode = SUBPROCESS if accounting is not None else execution_mode(settings)
         if accounting is None:
-            mode = execution_mode(settings)
             accounting = await _open_accounting(stack, settings, mode)
         batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
         prepare = PrepareBatch(batches, deliveries, files)
-        deliver = accounting and DeliverFile(
-            deliveries,
-            accounting,
-            files,
-            prepare,
-            _retry(settings),
-            remove_delivered=settings.file_cleanup_enabled,
-        )
+        deliver = None
+        if accounting is not None:
+            deliver = DeliverFile(
+                deliveries,
+                accounting,
+                files,
+                prepare,
+                _retry(settings),
+                remove_delivered=settings.file_cleanup_enabled,
+            )
         leases = PostgresLeases(pool)
         work_off = WorkOff(batches, deliveries, leases, prepare=prepare, deliver=deliver, holder=holder)
         send_batch = SendBatch(batches, deliveries, files, work_off, _terms(settings))
@@ -127,7 +128,7 @@ def execution_mode(settings: Settings) -> str:
 
 async def _open_output_directory(settings: Settings, pool: Pool, holder: Holder) -> LocalFiles:
     """Prepare the directory; one that cannot be used costs sends alone, so it is no reason not to start."""
-    files = LocalFiles(settings.output_dir, PostgresDirectoryIdentity(pool), replica=holder.name)
+    files = LocalFiles(settings.output_dir, PostgresOutputDirectory(pool), replica=holder.name)
     try:
         async with asyncio.timeout(_PREPARE_SECONDS):
             await files.prepare()
