@@ -81,6 +81,7 @@ async def test_a_new_lane_count_waits_for_every_lane_of_the_old_one(runs: JobRun
     for order in old:
         await runs.kubernetes.cluster.until_ready(order.name)
     tasks.append(asyncio.ensure_future(runs.run(new)))
+    await runs.kubernetes.cluster.until(lambda: len(runs.kubernetes.watches.open) == 3)
     runs.succeeds_when_ready(*old, new)
 
     assert await asyncio.gather(*tasks) == [SUCCEEDED] * 3

@@ -208,7 +208,7 @@ def _judged(error: ApiError) -> Exception:
     if code == _NOT_FOUND and reason == "NotFound":
         return _NotFoundError(reason)
     if code == _CONFLICT and reason == "AlreadyExists":
-        return NameTakenError()
+        return NameTakenError(reason)
     # For the log alone: what the API says may name users and addresses.
     _log.warning(
         "the Kubernetes API answers %s %s: %s", code, reason, (status.message or "")[:_LONGEST_WORDS]

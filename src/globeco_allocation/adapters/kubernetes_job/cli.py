@@ -190,13 +190,13 @@ class KubernetesJobCli:
         while True:
             try:
                 return await self._api.create(order, self._template)
-            except RefusedError as error:
-                raise _refused(order, error, perhaps_created=perhaps_created) from error
             except NameTakenError:
                 if found := await self._found_after_all(order):
                     return found
                 # Whose it was cannot be told any more; its process may still run.
                 await self._following.process_ended()
+            except RefusedError as error:
+                raise _refused(order, error, perhaps_created=perhaps_created) from error
             except UnansweredError as error:
                 perhaps_created, at_least = perhaps_created or error.sent, error.retry_after
                 _log.warning("the creation of the Job %s was not answered: %s", order.name, error)

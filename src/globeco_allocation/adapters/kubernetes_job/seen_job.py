@@ -76,7 +76,7 @@ class RefusedError(Exception):
     """The API refused for sure: nothing was done. The message is its reason, a word, and its code."""
 
 
-class NameTakenError(Exception):
+class NameTakenError(RefusedError):
     """There is a Job of that name already."""
 
 

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
+_OK = 200
+
 
 class WatchEndedError(httpx2.TransportError):
     """A watch came to its regular end."""
@@ -24,7 +26,8 @@ class Transport(httpx2.AsyncBaseTransport):
         response = await self._inner.handle_async_request(request)
         response.headers.setdefault("Content-Type", "application/octet-stream")
         stream = response.stream
-        if "watch" in request.url.params and isinstance(stream, httpx2.AsyncByteStream):
+        opened = response.status_code == _OK and "watch" in request.url.params
+        if opened and isinstance(stream, httpx2.AsyncByteStream):
             response.stream = _EndingStream(stream)
         return response
 
