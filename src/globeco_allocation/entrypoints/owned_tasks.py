@@ -49,6 +49,22 @@ class OwnedTasks(AbstractAsyncContextManager["OwnedTasks"]):
             task.add_done_callback(_log_failure)
             raise
 
+    async def finish_within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
+        """Do *work* to its end, also when it takes longer or the caller is cancelled; see `finish`.
+
+        Raises:
+            TimeoutError: it has not ended in time, and goes on; or the owner has ended it.
+        """
+        task = self.start(work)
+        try:
+            await asyncio.wait((task,), timeout=max(seconds, 0))
+        finally:
+            if not task.done():
+                task.add_done_callback(_log_failure)
+        if not task.done() or task.cancelled():
+            raise TimeoutError
+        return task.result()
+
     async def __aenter__(self) -> Self:
         """Do nothing: tasks are started one by one."""
         return self

@@ -18,6 +18,7 @@ from globeco_allocation.domain.use_cases.look_up_pending import LookUpPending, P
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
+from globeco_allocation.entrypoints.trouble import PATIENCE_SECONDS, Trouble, until
 from globeco_allocation.ports.pending import PendingExecutions
 
 _log: Any = structlog.get_logger("globeco_allocation.pending")
@@ -33,15 +34,13 @@ class Rests:
         fault: After a fault of ours, which is logged with its traceback.
         count: Between two counts for the metrics.
         patience: Trouble that is over by then is not worth a line in the log.
-        reminder: Between two lines about the same trouble.
     """
 
     poll: float = 2.0
     outage: float = 1.0
     fault: float = 30.0
     count: float = 10.0
-    patience: float = 5.0
-    reminder: float = 300.0
+    patience: float = PATIENCE_SECONDS
 
 
 class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
@@ -74,8 +73,8 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
         self._woken = asyncio.Event()
         self._ending = asyncio.Event()
         self._rests = rests or Rests()
-        self._database_away = _Trouble(self._rests)
-        self._nothing_found = _Trouble(self._rests)
+        self._database_away = self._trouble()
+        self._nothing_found = self._trouble()
         self._count_at = 0.0
 
     def wake(self) -> None:
@@ -98,11 +97,11 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
     async def _run(self) -> None:
         while not self._ending.is_set():
             if not self._may_begin():
-                await _until(self._ending, self._rests.outage)
+                await until(self._ending, self._rests.outage)
                 continue
             self._woken.clear()
             early_end, seconds = await self._round()
-            await _until(early_end, seconds)
+            await until(early_end, seconds)
 
     async def _round(self) -> tuple[asyncio.Event, float]:
         """Do one round.
@@ -145,36 +144,9 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
             self._count_at = now + self._rests.count
             self._metrics.pending_counted(await self._pending.counts())
 
-
-class _Trouble:
-    """Trouble that is told of once it lasts, and then seldom, however often it comes and goes."""
-
-    def __init__(self, rests: Rests) -> None:
-        self._rests = rests
-        self._since: float | None = None
-        self._told_at: float | None = None
-        self._told = False
-
-    def lasts(self, reason: str) -> None:
-        """Note that it is there."""
-        now = asyncio.get_running_loop().time()
-        self._since = now if self._since is None else self._since
-        recently = self._told_at is not None and now - self._told_at < self._rests.reminder
-        if now - self._since >= self._rests.patience and not recently:
-            self._told_at, self._told = now, True
-            _log.warning(logs.PENDING_HELD_UP, reason=reason)
-
-    def ended(self) -> None:
-        """Note that it is over."""
-        if self._told:
-            _log.info(logs.PENDING_GOES_ON)
-        self._since, self._told = None, False
-
-
-async def _until(signal: asyncio.Event, seconds: float) -> None:
-    """Rest for so long, or until the signal."""
-    try:
-        async with asyncio.timeout(seconds):
-            await signal.wait()
-    except TimeoutError:
-        pass
+    def _trouble(self) -> Trouble:
+        return Trouble(
+            lambda reason: _log.warning(logs.PENDING_HELD_UP, reason=reason),
+            lambda: _log.info(logs.PENDING_GOES_ON),
+            self._rests.patience,
+        )
