@@ -11,7 +11,9 @@ from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.direct_connection import connect
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pool import Pool, open_pool
-from globeco_allocation.domain import FIRST_START, ClaimTerms
+from globeco_allocation.domain import FIRST_START, ClaimTerms, Holder
+
+HOLDER = Holder("here")
 
 SPARSE = """
 INSERT INTO execution (execution_service_id, execution_status, trade_type, destination, trade_date,
@@ -58,7 +60,7 @@ async def test_a_row_without_portfolio_or_stamp_is_shown_but_only_a_stamped_one_
     never = store(database, 2, "P-1", "infinity")
     first = store(database, 3, None, FIRST_START)
     batches = PostgresBatches(pool)
-    batch = await batches.claim(await batches.last_start(), ClaimTerms())
+    batch = (await batches.claim(await batches.last_start(), ClaimTerms(), HOLDER)).batch
 
     async with batches.executions(batch) as executions:
         sent = [(execution.id, execution.portfolio_id) async for execution in executions]
@@ -75,8 +77,9 @@ async def test_an_unsent_row_stamped_at_the_last_start_is_in_the_next_window(
     database: DatabaseAddress, pool: Pool
 ) -> None:
     batches = PostgresBatches(pool)
-    last_start = (await batches.claim(FIRST_START, ClaimTerms())).start
+    last_start = (await batches.claim(FIRST_START, ClaimTerms(), HOLDER)).batch.start
     store(database, 1, "P-1", last_start)
-    batch = await batches.claim(last_start, ClaimTerms())
+    batch = (await batches.claim(last_start, ClaimTerms(), HOLDER)).batch
 
-    assert not await batches.is_empty(batch)
+    async with batches.executions(batch) as executions:
+        assert [execution.execution_service_id async for execution in executions] == [1]

@@ -24,6 +24,7 @@ ALL = (
     "0001.execution-and-batch-history",
     "0002.batch-claim-and-delivery",
     "0003.window-functions",
+    "0004.delivery-queue",
     "0005.pending-executions",
 )
 
@@ -112,7 +113,7 @@ def listed(text: str) -> list[str]:
 
 
 def everything(address: DatabaseAddress) -> list[tuple[Any, ...]]:
-    """The name and definition of every column, index, constraint and function."""
+    """The name and definition of every column, index, constraint, function, trigger and sequence."""
     return ask(
         address,
         "SELECT table_name || '.' || column_name, data_type || coalesce(column_default, '')"
@@ -121,6 +122,8 @@ def everything(address: DatabaseAddress) -> list[tuple[Any, ...]]:
         " UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE connamespace = 'public'::regnamespace"
         " UNION ALL SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        " UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
+        " UNION ALL SELECT sequencename, data_type::text FROM pg_sequences WHERE schemaname = 'public'"
         " ORDER BY 1, 2",
     )
 
@@ -332,6 +335,9 @@ def test_a_rollback_removes_what_is_ours_and_keeps_the_tables_of_the_specificati
         " AND relname NOT LIKE '%yoyo%' ORDER BY 1",
     ) == [("batch_history",), ("execution",)]
     assert ask(database, "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace") == []
+    assert ask(
+        database, "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' ORDER BY sequencename"
+    ) == [("batch_history_id_seq",), ("execution_id_seq",)]
 
 
 def test_a_rollback_never_drops_executions_that_still_wait_for_their_portfolio(

@@ -9,9 +9,11 @@ from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pool import Pool, open_pool
-from globeco_allocation.domain import AllocatedExecution, ClaimTerms
+from globeco_allocation.domain import AllocatedExecution, ClaimTerms, Holder
 
 Allocate = Callable[..., AllocatedExecution]
+
+HOLDER = Holder("here")
 
 
 class Relay(Protocol):
@@ -36,7 +38,8 @@ async def page(pool: Pool, _allocate: Allocate, _first: int) -> None:
 
 
 async def claim(pool: Pool, _allocate: Allocate, _first: int) -> None:
-    await PostgresBatches(pool).claim(await PostgresBatches(pool).last_start(), ClaimTerms())
+    batches = PostgresBatches(pool)
+    await batches.claim(await batches.last_start(), ClaimTerms(), HOLDER)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.execution_rows import to_columns
 from globeco_allocation.adapters.postgres.pool import open_pool
-from globeco_allocation.domain import AllocatedExecution, Batch, ClaimTerms
+from globeco_allocation.domain import AllocatedExecution, Batch, ClaimTerms, Holder
 
 Session = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 
@@ -44,8 +44,8 @@ class Stage:
 
     async def send(self) -> list[int]:
         """Claim the next window and read it, as for its file."""
-        batch = await self.batches.claim(await self.batches.last_start(), ClaimTerms())
-        return await self.read(batch)
+        leased = await self.batches.claim(await self.batches.last_start(), ClaimTerms(), Holder("here"))
+        return await self.read(leased.batch)
 
     async def read(self, batch: Batch) -> list[int]:
         async with self.batches.executions(batch) as executions:

@@ -25,6 +25,7 @@ from globeco_allocation.domain import (
     AllocatedExecution,
     Batch,
     ClaimTerms,
+    Holder,
     StoreUnavailableError,
     Window,
 )
@@ -66,7 +67,7 @@ async def run_traffic(address: DatabaseAddress, first_key: int) -> dict[str, Any
 
 
 async def claim_next(batches: PostgresBatches) -> Batch:
-    return await batches.claim(await batches.last_start(), ClaimTerms())
+    return (await batches.claim(await batches.last_start(), ClaimTerms(), Holder("here"))).batch
 
 
 async def keys_in(batches: PostgresBatches, batch: Batch) -> list[int]:

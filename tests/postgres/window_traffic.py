@@ -24,6 +24,7 @@ from globeco_allocation.adapters.postgres.pool import Bounds, open_pool, session
 from globeco_allocation.domain import (
     AllocatedExecution,
     ClaimTerms,
+    Holder,
     NewExecution,
     StoreUnavailableError,
     WindowTakenError,
@@ -95,7 +96,7 @@ async def send(batches: PostgresBatches, until: float) -> dict[int, list[int]]:
         last_start = await batches.last_start()
         await asyncio.sleep(random.random() / 50)  # noqa: S311
         try:
-            batch = await batches.claim(last_start, ClaimTerms())
+            batch = (await batches.claim(last_start, ClaimTerms(), Holder("here"))).batch
         except (WindowTakenError, StoreUnavailableError):
             continue
         async with batches.executions(batch) as executions:

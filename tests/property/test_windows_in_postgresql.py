@@ -14,7 +14,7 @@ from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.execution_rows import to_columns
 from globeco_allocation.adapters.postgres.pool import Bounds, open_pool
 from globeco_allocation.adapters.postgres.translation import translated
-from globeco_allocation.domain import AllocatedExecution, Batch, ClaimTerms, StoreUnavailableError
+from globeco_allocation.domain import AllocatedExecution, Batch, ClaimTerms, Holder, StoreUnavailableError
 
 Allocate = Callable[..., AllocatedExecution]
 Explore = Callable[[Callable[[], "PostgresWindows"], settings], None]
@@ -67,7 +67,7 @@ class PostgresWindows:
         return self.loop.run(self.batches.last_start())
 
     def claim(self, last_start: datetime) -> Batch:
-        return self.loop.run(self.batches.claim(last_start, ClaimTerms()))
+        return self.loop.run(self.batches.claim(last_start, ClaimTerms(), Holder("here"))).batch
 
     def keys_in(self, batch: Batch) -> list[int]:
         return self.loop.run(self._keys_in(batch))

@@ -8,6 +8,9 @@ _COMPLETE = """
        AND to_regclass('batch_claim') IS NOT NULL
        AND to_regclass('delivery') IS NOT NULL
        AND to_regclass('delivery_reject') IS NOT NULL
+       AND to_regclass('delivery_stop') IS NOT NULL
+       AND to_regclass('delivery_resolution') IS NOT NULL
+       AND to_regclass('output_directory') IS NOT NULL
        AND to_regclass('pending_execution') IS NOT NULL AS complete
 """
 
