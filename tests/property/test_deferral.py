@@ -1,6 +1,7 @@
 """Whatever fails, and whenever a process dies: a record that was answered `deferred` is never lost."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -31,8 +32,10 @@ from globeco_allocation.ports.pending import Setback
 
 PORTFOLIO = "683b6b9620f302c879a5fef4"
 SENT = datetime(2026, 3, 2, 15, tzinfo=UTC)
-KEYS = st.integers(1, 6)
-MOST = 4
+KEYS = st.integers(1, 5)
+FAILS = st.sampled_from([True, None, False])
+"""Of the Trade Service's lookups: none, for a reason that may pass, or for good."""
+MOST = 3
 
 
 class DiedError(Exception):
@@ -115,10 +118,19 @@ class NothingDeferredIsLost(RuleBasedStateMachine):
         self.safe: set[int] = set()
 
     def teardown(self) -> None:
-        self.runner.close()
+        """When faults stop, everything is found, and nothing waits any more."""
+        with self.runner:
+            self._answer(fails=None)
+            self.runner.run(self.pending.retry())
+            for _ in range(4):
+                self.clock.step(timedelta(seconds=30))
+                self.runner.run(self.look_up())
+            assert self._known() >= self.safe
+            assert self.runner.run(self.pending.listed(limit=10)) == ()
 
-    @rule(keys=st.lists(KEYS, min_size=1, max_size=4))
-    def post(self, keys: list[int]) -> None:
+    @rule(keys=st.lists(KEYS, min_size=1, max_size=4), fails=FAILS)
+    def post(self, keys: list[int], *, fails: bool | None) -> None:
+        self._answer(fails=fails)
         receipts = self.runner.run(self.receive([report(key) for key in keys]))
         assert [one.execution_service_id for one in receipts] == keys
         for one in receipts:
@@ -128,45 +140,21 @@ class NothingDeferredIsLost(RuleBasedStateMachine):
             else:
                 self.safe.add(one.execution_service_id)
 
-    @rule(key=KEYS | st.none(), passing=st.booleans())
-    def fail(self, key: int | None, *, passing: bool) -> None:
-        self.portfolios.fail(key, passing=passing)
-
-    @rule()
-    def recover(self) -> None:
-        self.portfolios.recover()
+    @rule(fails=FAILS, dies_before=st.sampled_from([None, 0, 1, 2]))
+    def work(self, *, fails: bool | None, dies_before: int | None) -> None:
+        self._answer(fails=fails)
+        self.life.left = dies_before
+        with contextlib.suppress(DiedError):
+            self.runner.run(self.look_up())
+        self.life.left = None
 
     @rule(seconds=st.sampled_from([1, 5, 30, 120]))
     def pass_time(self, seconds: int) -> None:
         self.clock.step(timedelta(seconds=seconds))
 
     @rule()
-    def work(self) -> None:
-        self.runner.run(self.look_up())
-
-    @rule(steps=st.integers(0, 2))
-    def work_and_die(self, steps: int) -> None:
-        self.life.left = steps
-        try:
-            self.runner.run(self.look_up())
-        except DiedError:
-            pass
-        finally:
-            self.life.left = None
-
-    @rule()
     def retry(self) -> None:
         self.runner.run(self.pending.retry())
-
-    @rule()
-    def when_faults_stop_everything_is_found(self) -> None:
-        self.portfolios.recover()
-        self.runner.run(self.pending.retry())
-        for _ in range(4):
-            self.clock.step(timedelta(seconds=30))
-            self.runner.run(self.look_up())
-        assert self._known() >= self.safe
-        assert self.runner.run(self.pending.listed(limit=10)) == ()
 
     @invariant()
     def what_is_safe_is_kept_or_waits(self) -> None:
@@ -179,6 +167,11 @@ class NothingDeferredIsLost(RuleBasedStateMachine):
         keys = [one.execution_service_id for one in page.executions]
         assert len(keys) == len(set(keys))
         assert all(one.portfolio_id == PORTFOLIO for one in page.executions)
+
+    def _answer(self, *, fails: bool | None) -> None:
+        self.portfolios.recover()
+        if fails is not None:
+            self.portfolios.fail(passing=fails)
 
     def _known(self) -> set[int]:
         return set(self.runner.run(self.executions.known(range(1, 7))))
