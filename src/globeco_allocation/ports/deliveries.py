@@ -105,6 +105,10 @@ class Deliveries(Protocol):
         """Return the deliveries of these batches by ascending id."""
         ...
 
+    async def not_ended(self, *, limit: int) -> tuple[Delivery, ...]:
+        """Return the first *limit* deliveries in the queue that have not ended."""
+        ...
+
     async def rejects(self, delivery_id: int, *, limit: int) -> tuple[Reject, ...]:
         """Return the first *limit* records that the last attempt which recorded any did not deliver."""
         ...

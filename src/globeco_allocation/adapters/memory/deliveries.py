@@ -181,6 +181,12 @@ class MemoryDeliveries:
         found = (row.delivery for row in self._database.deliveries.values())
         return tuple(one for one in found if one.batch_id in batch_ids)
 
+    async def not_ended(self, *, limit: int) -> tuple[Delivery, ...]:
+        """Return the first deliveries in the queue that have not ended; see the port."""
+        self._database.answer()
+        rows = sorted(self._database.deliveries.values(), key=lambda row: row.position)
+        return tuple(row.delivery for row in rows if not row.delivery.status.ended)[:limit]
+
     async def rejects(self, delivery_id: int, *, limit: int) -> tuple[Reject, ...]:
         """Return records that the last attempt which recorded any did not deliver; see the port."""
         row = self._find(delivery_id)

@@ -13,6 +13,13 @@ _GET = "SELECT * FROM delivery WHERE id = $1"
 
 _OF_BATCHES = "SELECT * FROM delivery WHERE batch_id = ANY ($1::integer[]) ORDER BY id"
 
+_NOT_ENDED = """
+SELECT * FROM delivery
+ WHERE status IN ('claimed', 'written', 'delivering')
+ ORDER BY queue_number, part, lane
+ LIMIT $1
+"""
+
 
 class PostgresDeliveries(DeliveryQueue, DeliverySteps, DeliveryRejects):
     """Records deliveries in ``delivery``; see `globeco_allocation.ports.deliveries.Deliveries`."""
@@ -26,3 +33,7 @@ class PostgresDeliveries(DeliveryQueue, DeliverySteps, DeliveryRejects):
         """Return the deliveries of these batches; see the port."""
         keys = [int4(one) for one in batch_ids]
         return tuple(to_delivery(row) for row in await self._pool.fetch(_OF_BATCHES, keys))
+
+    async def not_ended(self, *, limit: int) -> tuple[Delivery, ...]:
+        """Return the first deliveries in the queue that have not ended; see the port."""
+        return tuple(to_delivery(row) for row in await self._pool.fetch(_NOT_ENDED, limit))
