@@ -7,6 +7,8 @@ it died, what waits for another attempt, what an operator sends again (design, "
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,22 +27,46 @@ from globeco_allocation.domain.use_cases.work_off import WorkOff
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
-from globeco_allocation.entrypoints.trouble import Trouble, until
+from globeco_allocation.entrypoints.progress import Progress
+from globeco_allocation.entrypoints.trouble import PATIENCE_SECONDS, Trouble, until
 from globeco_allocation.ports.accounting import AccountingCli
 from globeco_allocation.ports.batches import LeasedBatch
-from globeco_allocation.ports.deliveries import LeasedDelivery
+from globeco_allocation.ports.deliveries import Deliveries, LeasedDelivery
 from globeco_allocation.ports.files import TransactionFiles
 
-POLL_SECONDS = 2.0
-"""Between two looks for what is due, when nothing happens in this process meanwhile."""
-
-FAULT_SECONDS = 30.0
-"""After a fault of ours, which is logged with its traceback."""
-
-CHECK_SECONDS = 10.0
-"""How long it is believed that files can be written and runs be started from here."""
+_LONGEST_LAST_LOOK_SECONDS = 1.0  # at the end: what is being leased must be known, to be given back
 
 _log: Any = structlog.get_logger("globeco_allocation.dispatcher")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rests:
+    """How long the work rests, in seconds.
+
+    Attributes:
+        poll: Between two looks for what is due, when nothing happens in this process meanwhile.
+        fault: After a fault of ours, which is logged with its traceback.
+        check: How long it is believed that files can be written and runs be started from here.
+        patience: A database that is back by then was not worth a line in the log.
+    """
+
+    poll: float = 2.0
+    fault: float = 30.0
+    check: float = 10.0
+    patience: float = PATIENCE_SECONDS
+
+
+class Result(StrEnum):
+    """What came of a step; also a label of the metrics."""
+
+    DONE = "done"
+    HELD_UP = "held_up"
+    """For a reason that stands at the delivery, or its batch's; due again a little later."""
+    LEASE_LOST = "lease_lost"
+    STORE_AWAY = "store_away"
+    FAILED = "failed"
+    LEFT = "left"
+    """This process ended first."""
 
 
 class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
@@ -51,18 +77,20 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
 
     Args:
         work_off: Takes and carries out what is due.
+        deliveries: Where it stands why a delivery is held up.
         files: Where files are written.
         accounting: The accounting CLI; None where none is set.
-        metrics: Where attempts are counted.
+        metrics: Where steps and attempts are counted.
         lanes: How many deliveries may be carried on side by side.
         may_begin: Asked until it says yes: before its tables are there, the database is left alone.
         grace_seconds: How long the end waits for files that are being written.
-        poll_seconds: See `POLL_SECONDS`.
+        rests: How long it rests.
     """
 
     def __init__(
         self,
         work_off: WorkOff,
+        deliveries: Deliveries,
         files: TransactionFiles,
         accounting: AccountingCli | None,
         metrics: Metrics,
@@ -70,25 +98,43 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         lanes: int = 1,
         may_begin: Callable[[], bool] = lambda: True,
         grace_seconds: float = 2.0,
-        poll_seconds: float = POLL_SECONDS,
+        rests: Rests | None = None,
     ) -> None:
         self._work_off = work_off
+        self._deliveries = deliveries
         self._files = files
         self._accounting = accounting
         self._metrics = metrics
         self._lanes = lanes
         self._may_begin = may_begin
-        self._poll_seconds = poll_seconds
-        self._loop = OwnedTasks(grace_seconds=0)
+        self._rests = rests or Rests()
+        self._loop = OwnedTasks(min(grace_seconds, _LONGEST_LAST_LOOK_SECONDS))
         self._writing = OwnedTasks(grace_seconds)
+        self._taken_over: asyncio.Task[None] | None = None
         # A run goes on without us: nobody waits for it at the end, its lease is handed back.
         self._delivering = OwnedTasks(grace_seconds=0)
         self._woken = asyncio.Event()
-        self._progress = asyncio.Condition()
+        self._steps = Progress()
         self._ending = asyncio.Event()
         self._checked_until = 0.0
-        self._away = Trouble(_tell(logs.DISPATCH_HELD_UP), _over(logs.DISPATCH_GOES_ON))
+        self._hindrance = ""
+        self._away = Trouble(_tell(logs.DISPATCH_HELD_UP), _over(logs.DISPATCH_GOES_ON), self._rests.patience)
         self._unfit = Trouble(_tell(logs.REPLICA_DOES_NOT_DELIVER), _over(logs.REPLICA_DELIVERS), 0.0)
+
+    @property
+    def hindrance(self) -> str:
+        """Why this replica does not write and deliver now, for a person; empty when it does."""
+        return self._hindrance
+
+    @property
+    def to_write(self) -> int:
+        """How many batches of this process are being written, or wait for their turn."""
+        return len(self._writing)
+
+    @property
+    def next_step(self) -> asyncio.Event:
+        """What is set when this process has taken a step, see `Progress.next`."""
+        return self._steps.next
 
     def wake(self) -> None:
         """Look for what is due now."""
@@ -97,14 +143,6 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
     def write(self, work: LeasedBatch) -> None:
         """Write the files of a batch that this process has claimed; the deliveries follow."""
         self._writing.start(self._write(work))
-
-    async def progress(self, seconds: float) -> None:
-        """Wait until this process has taken a step, or for so long."""
-        try:
-            async with asyncio.timeout(seconds), self._progress:
-                await self._progress.wait()
-        except TimeoutError:
-            pass
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -123,17 +161,18 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
     async def _run(self) -> None:
         while not self._ending.is_set():
             self._woken.clear()
-            seconds = self._poll_seconds
+            early_end, seconds = self._woken, self._rests.poll
             try:
-                if self._may_begin() and await self._is_fit():
-                    await self._start_what_is_due()
-                self._away.ended()
+                if self._may_begin():
+                    if await self._is_fit():
+                        await self._start_what_is_due()
+                    self._away.ended()
             except StoreUnavailableError as error:
                 self._away.lasts(str(error))
             except Exception:  # noqa: BLE001 - one fault must not end the work for ever
                 _log.exception(logs.DISPATCH_FAILED)
-                seconds = FAULT_SECONDS
-            await until(self._woken, seconds)
+                early_end, seconds = self._ending, self._rests.fault
+            await until(early_end, seconds)
 
     async def _is_fit(self) -> bool:
         """Tell whether files can be written, and runs be started and kept apart, from here."""
@@ -145,19 +184,25 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             if self._accounting is not None:
                 await self._accounting.check()
         except (FileNotWrittenError, CliNotStartedError, RunNotFollowedError) as error:
-            self._unfit.lasts(str(error))
+            self._hindrance = str(error)
+            self._unfit.lasts(self._hindrance)
             self._metrics.fit_to_deliver(fit=False)
             return False
+        self._hindrance = ""
         self._unfit.ended()
         self._metrics.fit_to_deliver(fit=True)
-        self._checked_until = now + CHECK_SECONDS
+        self._checked_until = now + self._rests.check
         return True
 
     async def _start_what_is_due(self) -> None:
-        if not self._writing and (batch := await self._work_off.take_batch()) is not None:
-            _log.info(logs.BATCH_TAKEN_OVER, batch_id=batch.batch.id)
-            self._writing.start(self._write(batch))
-        while len(self._delivering) < self._lanes:
+        # What others left is older than what this process claims, and all that is younger waits for it: one
+        # such batch is always in turn, however many of our own are.
+        if self._taken_over is None or self._taken_over.done():
+            batch = await self._work_off.take_batch()
+            if batch is not None:
+                _log.info(logs.BATCH_TAKEN_OVER, batch_id=batch.batch.id)
+                self._taken_over = self._writing.start(self._write(batch))
+        while len(self._delivering) < self._lanes and not self._ending.is_set():
             work = await self._work_off.take_delivery()
             if work is None:
                 return
@@ -165,20 +210,29 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
 
     async def _write(self, work: LeasedBatch) -> None:
         with structlog.contextvars.bound_contextvars(batch_id=work.batch.id):
-            await self._take_step(self._work_off.write(work))
+            await self._take_step("write", self._written(work))
 
     async def _deliver(self, work: LeasedDelivery) -> None:
         one = work.delivery
-        with structlog.contextvars.bound_contextvars(batch_id=one.batch_id, file_name=one.file_name):
+        with structlog.contextvars.bound_contextvars(
+            batch_id=one.batch_id, file_name=one.file_name, requested_by=one.requested_by
+        ):
             _log.info(logs.ATTEMPT_TAKEN, attempt=one.attempt, lane=one.lane, under_way=one.under_way)
-            await self._take_step(self._delivered(one, work))
+            await self._take_step("deliver", self._delivered(work))
 
-    async def _delivered(self, delivery: Delivery, work: LeasedDelivery) -> None:
+    async def _written(self, work: LeasedBatch) -> Result:
+        await self._work_off.write(work)
+        return Result.DONE
+
+    async def _delivered(self, work: LeasedDelivery) -> Result:
+        delivery = work.delivery
         settlement = await self._work_off.deliver(work)
-        if settlement is None:
-            _log.warning(logs.ATTEMPT_HELD_UP, attempt=delivery.attempt)
-        else:
+        if settlement is not None:
             self._tell_of(delivery, settlement)
+            return Result.DONE
+        now = await self._deliveries.get(delivery.id)
+        _log.warning(logs.ATTEMPT_HELD_UP, attempt=delivery.attempt, reason=now.error if now else "")
+        return Result.HELD_UP
 
     def _tell_of(self, delivery: Delivery, settlement: Settlement) -> None:
         outcome = settlement.outcome
@@ -200,23 +254,32 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         else:
             _log.info(logs.DELIVERY_ENDED, **facts)
 
-    async def _take_step(self, step: Coroutine[Any, Any, None]) -> None:
+    async def _take_step(self, name: str, step: Coroutine[Any, Any, Result]) -> None:
         """Take a step, tell of what hinders it, and let everybody know that it is over."""
+        result = Result.LEFT
         try:
-            await step
+            result = await step
         except LeaseLostError:
+            result = Result.LEASE_LOST
             _log.warning(logs.LEASE_LOST)
         except FileNotWrittenError as error:
+            result = Result.HELD_UP
             self._checked_until = 0.0
             _log.error(logs.FILE_NOT_WRITTEN, reason=str(error))
+        except StoreUnavailableError as error:
+            result = Result.STORE_AWAY
+            _log.warning(logs.STEP_BROKEN_OFF, reason=str(error))
         except AllocationError as error:
-            _log.warning(logs.STEP_FAILED, reason=str(error))
-        except Exception:  # noqa: BLE001 - it is due again when its lease has run out
+            result = Result.FAILED
+            _log.error(logs.STEP_FAILED, reason=str(error))
+        except Exception:  # noqa: BLE001 - it was put off, and the others go on
+            result = Result.FAILED
             _log.exception(logs.STEP_FAILED)
         finally:
-            self.wake()
-            async with self._progress:
-                self._progress.notify_all()
+            self._metrics.step_taken(name, result)
+            if result is not Result.STORE_AWAY:  # then it is due at once: the next poll is soon enough
+                self.wake()
+            self._steps.made()
 
 
 def _tell(event: str) -> Callable[[str], None]:

@@ -58,6 +58,12 @@ class Metrics:
             registry=self._registry,
         )
         self._batches = self._counter("batches_claimed", "Batch windows claimed.")
+        self._resends = self._counter("batches_resent", "Batches whose delivery was asked for again.")
+        self._steps = self._counter(
+            "dispatch_steps",
+            "Batches written and deliveries carried on by this process, by what came of it.",
+            ("step", "result"),
+        )
         self._attempts = self._counter("delivery_attempts", "Attempts that ended, by status.", ("status",))
         self._collisions = self._counter("source_id_collisions", "Attempts that found foreign rows.")
         self._fit = Gauge(
@@ -66,7 +72,9 @@ class Metrics:
         self._deliveries = self._counter("deliveries", "Deliveries that reached a status.", ("status",))
         self._records = self._counter("delivery_records", "Records delivered, by result.", ("result",))
         self._sends = Gauge(
-            f"{_PREFIX}_sends_under_way", "Sends not ended yet in this process.", registry=self._registry
+            f"{_PREFIX}_sends_under_way",
+            "Sends and resends whose callers wait for their answer from this process.",
+            registry=self._registry,
         )
 
     def render(self) -> bytes:
@@ -109,6 +117,14 @@ class Metrics:
         """Count one claimed window."""
         self._batches.inc()
 
+    def batch_resent(self) -> None:
+        """Count one resend."""
+        self._resends.inc()
+
+    def step_taken(self, step: str, result: str) -> None:
+        """Count one step of the dispatcher, which names steps and results."""
+        self._steps.labels(step, result).inc()
+
     def attempt_ended(self, settlement: Settlement) -> None:
         """Count an attempt; and a delivery with its records when the attempt was its last."""
         outcome = settlement.outcome
@@ -127,7 +143,7 @@ class Metrics:
 
     @contextmanager
     def send_under_way(self) -> Generator[None]:
-        """Show a send as under way for as long as the context lasts."""
+        """Show a send or resend as under way for as long as the context lasts."""
         with self._sends.track_inprogress():
             yield
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from enum import StrEnum
 from typing import Final
 
@@ -22,9 +23,13 @@ NOTHING_TO_SEND = "Nothing to send: no execution became ready since the last bat
 
 _NOT_ENDED = {
     DeliveryStatus.CLAIMED: "The batch is claimed and its files are being written.",
-    DeliveryStatus.WRITTEN: "The file is written and waits for its accounting run.",
+    DeliveryStatus.WRITTEN: "The file is written and waits for its accounting run; earlier batches go first.",
     DeliveryStatus.DELIVERING: "The accounting run is under way.",
 }
+
+_OUTDATED = "The database cannot be asked just now: it may be further than that."
+_STOPPED = "All delivery is stopped until an operator decides (globeco-allocation batches resolve)"
+_MOST_REASONS = 3
 
 _WORST_FIRST = (
     DeliveryStatus.FAILED,
@@ -53,14 +58,16 @@ class BatchState:
     Attributes:
         batch: The batch.
         deliveries: Its deliveries by ascending id.
-        prepared: Whether all its files are written; looked up where it has no delivery.
         stop: Why nothing is delivered anywhere; None if something is.
+        hindrance: Why this process writes and delivers nothing now; empty if it does.
+        outdated: Whether it may be further by now, for the database could not be asked.
     """
 
     batch: Batch
     deliveries: Sequence[Delivery] = ()
-    prepared: bool = False
     stop: DeliveryStop | None = None
+    hindrance: str = ""
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +102,7 @@ def is_at_rest(state: BatchState, execution_mode: str) -> bool:
     delivered for now.
     """
     if not state.deliveries:
-        return state.prepared
+        return state.batch.prepared
     return all(_rests(one, state, execution_mode) for one in state.deliveries)
 
 
@@ -103,11 +110,12 @@ def report_on(state: BatchState, execution_mode: str) -> SendReport:
     """Sum up how far a batch is."""
     deliveries = state.deliveries
     status = _status(state)
+    message = _message(status, state, execution_mode)
     first = deliveries[0] if deliveries else None
     job = first if first is not None and execution_mode == KUBERNETES and first.attempts else None
     return SendReport(
         status=status,
-        message=_message(status, state, execution_mode),
+        message=f"{message} {_OUTDATED}" if state.outdated else message,
         batch_id=state.batch.id,
         processed_count=sum(one.record_count for one in deliveries),
         file_name=first.file_name if first else "",
@@ -141,6 +149,8 @@ def waits_for_another_attempt(delivery: Delivery) -> bool:
 def _rests(delivery: Delivery, state: BatchState, execution_mode: str) -> bool:
     if delivery.status.ended or has_failed(delivery):
         return True
+    if delivery.status is DeliveryStatus.CLAIMED:  # all files are written in one go
+        return any(one.status is DeliveryStatus.CLAIMED and one.error for one in state.deliveries)
     waits = delivery.status is DeliveryStatus.WRITTEN
     return waits and (execution_mode == NO_CLI or state.stop is not None)
 
@@ -149,7 +159,7 @@ def _status(state: BatchState) -> SendStatus:
     deliveries = state.deliveries
     if any(has_failed(one) for one in deliveries):
         return SendStatus.FAILED
-    if any(not one.status.ended for one in deliveries) or not (deliveries or state.prepared):
+    if any(not one.status.ended for one in deliveries) or not (deliveries or state.batch.prepared):
         return SendStatus.PROCESSING
     if any(one.status is DeliveryStatus.PARTIAL for one in deliveries):
         return SendStatus.PARTIAL
@@ -159,14 +169,21 @@ def _status(state: BatchState) -> SendStatus:
 def _message(status: SendStatus, state: BatchState, execution_mode: str) -> str:
     deliveries = state.deliveries
     if not deliveries:
-        return NOTHING_TO_SEND if state.prepared else "The batch is claimed and waits for its turn."
+        return NOTHING_TO_SEND if state.batch.prepared else "The batch is claimed and waits for its turn."
     if status is SendStatus.SUCCESS:
         return _success(deliveries)
     if status is SendStatus.PROCESSING:
         return _processing(state, execution_mode)
-    told = "; ".join(dict.fromkeys(one.error for one in deliveries if one.error))
-    told = told or "Portfolio Accounting did not take every record"
+    told = _reasons(deliveries)
     return f"{told}. {_what_follows(state)}" if status is SendStatus.FAILED else f"{told}."
+
+
+def _reasons(deliveries: Sequence[Delivery]) -> str:
+    """Tell what is wrong with a batch's deliveries: few words, however many there are."""
+    reasons = list(dict.fromkeys(one.error for one in deliveries if one.error))
+    told = "; ".join(reasons[:_MOST_REASONS]) or "Portfolio Accounting did not take every record"
+    more = len(reasons) - _MOST_REASONS
+    return told[:1].upper() + told[1:] + (f"; and {more} more, see the batch" if more > 0 else "")
 
 
 def _success(deliveries: Sequence[Delivery]) -> str:
@@ -182,14 +199,17 @@ def _processing(state: BatchState, execution_mode: str) -> str:
         if execution_mode == NO_CLI:
             return "The file is written and stays where it is: no accounting CLI is set (CLI_COMMAND)."
         if state.stop is not None:
-            reason = state.stop.reason
-            return f"The file is written. All delivery is stopped until an operator decides: {reason}."
+            return f"The file is written. {_STOPPED}: {state.stop.reason}."
+        if state.hindrance and not delivery.error:
+            return f"The file is written. This replica delivers nothing for now: {state.hindrance}."
     if delivery.error:
         return f"{_NOT_ENDED[delivery.status]} It is held up for now: {delivery.error}."
     return _NOT_ENDED[delivery.status]
 
 
 def _what_follows(state: BatchState) -> str:
+    if state.stop is not None:
+        return f"{_STOPPED}."
     waiting = [one for one in state.deliveries if has_failed(one) and not one.status.ended]
     if not waiting:
         return (
@@ -197,7 +217,9 @@ def _what_follows(state: BatchState) -> str:
             f"POST /api/v1/batches/{state.batch.id}/resend."
         )
     due = min((one.not_before for one in waiting if one.not_before is not None), default=None)
-    return f"It is tried again at {due:%H:%M:%S} UTC." if due else "It is tried again in a moment."
+    if due is None:
+        return "It is tried again in a moment."
+    return f"It is tried again at {due.astimezone(UTC):%H:%M:%S} UTC."
 
 
 def _job_name(delivery: Delivery) -> str:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -11,13 +12,14 @@ import structlog
 
 from globeco_allocation.domain.batch import Batch
 from globeco_allocation.domain.delivery import Delivery
-from globeco_allocation.domain.errors import AllocationError, StoreUnavailableError
+from globeco_allocation.domain.errors import AllocationError, DeliveryStepError, StoreUnavailableError
 from globeco_allocation.domain.use_cases.send import SendBatch
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.dispatcher import Dispatcher
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.send_report import BatchState, SendReport, is_at_rest, report_on
+from globeco_allocation.entrypoints.trouble import until as wait_until
 from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.deliveries import Deliveries
 
@@ -41,7 +43,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
         dispatcher: Writes and delivers.
         metrics: Where sends are counted.
         execution_mode: How the accounting CLI is run, such as ``subprocess``; `send_report.NO_CLI` if not.
-        limit: How many sends may be under way.
+        limit: How many callers may wait, and how many batches for being written.
         grace_seconds: How long the end waits for claims.
     """
 
@@ -92,39 +94,50 @@ class Sends(AbstractAsyncContextManager["Sends"]):
             StoreUnavailableError: the database is away, or did not claim the batch in time.
         """
         until = time.monotonic() + wait_seconds
-        self._refuse_if_busy()
-        self._waiting += 1
-        try:
-            with self._metrics.send_under_way():
-                batch = await self._claimed(requested_by, max(wait_seconds, claim_seconds))
-                return await self._report(batch, until, in_a_hurry)
-        finally:
-            self._waiting -= 1
+        with self._one_more_waiting():
+            try:
+                seconds = max(wait_seconds, claim_seconds) - _REPORT_SECONDS
+                batch = await self._tasks.finish_within(seconds, self._claim(requested_by))
+            except TimeoutError as error:
+                raise StoreUnavailableError(
+                    "the batch was not claimed in time; what is ready goes out with this send or the next one"
+                ) from error
+            return await self._report(BatchState(batch), until, in_a_hurry)
 
     async def resend(
         self,
         batch: Batch,
         requested_by: str,
         wait_seconds: float,
+        request_seconds: float = 0.0,
         in_a_hurry: Callable[[], bool] = lambda: False,
     ) -> SendReport:
         """Have a batch's failed and partial files delivered again, and tell how far it is, as `send` does.
 
+        Args:
+            batch: Which one.
+            requested_by: Who asked, such as a correlation id.
+            wait_seconds: How long the caller waits for the outcome.
+            request_seconds: How long it waits at least until the request is recorded.
+            in_a_hurry: See `send`.
+
         Raises:
             SendRefusedError: nothing has changed; ask again later.
             DeliveryStepError: the batch is still under way, or there is nothing to send again.
-            StoreUnavailableError: the database is away.
+            StoreUnavailableError: the database is away, or did not answer in time.
         """
         until = time.monotonic() + wait_seconds
-        self._refuse_if_busy()
-        self._waiting += 1
-        try:
-            await self._deliveries.resend(batch.id, requested_by)
-            _log.info(logs.BATCH_RESENT, batch_id=batch.id)
-            self._dispatcher.wake()
-            return await self._report(batch, until, in_a_hurry)
-        finally:
-            self._waiting -= 1
+        if not batch.prepared:
+            raise DeliveryStepError(f"batch {batch.id} is still under way: not all its files are written")
+        with self._one_more_waiting():
+            try:
+                seconds = max(wait_seconds, request_seconds) - _REPORT_SECONDS
+                again = await self._tasks.finish_within(seconds, self._queue_again(batch, requested_by))
+            except TimeoutError as error:
+                raise StoreUnavailableError(
+                    "the database has not answered in time; look at the batch before you ask again"
+                ) from error
+            return await self._report(BatchState(batch, again), until, in_a_hurry)
 
     async def __aenter__(self) -> Self:
         """Take sends from now on."""
@@ -137,23 +150,20 @@ class Sends(AbstractAsyncContextManager["Sends"]):
         self._ending = True
         await self._tasks.__aexit__(kind, error, trace)
 
-    def _refuse_if_busy(self) -> None:
+    @contextmanager
+    def _one_more_waiting(self) -> Generator[None]:
         if self._ending:
             raise SendRefusedError("the service is about to end; send again in a moment")
-        if max(self._waiting, len(self._tasks)) >= self._limit:
+        if max(self._waiting, len(self._tasks), self._dispatcher.to_write) >= self._limit:
             raise SendRefusedError(
                 f"{self._limit} sends are under way already; send again when some have ended"
             )
-
-    async def _claimed(self, requested_by: str, seconds: float) -> Batch:
-        """Claim, also when the caller goes; wait for it so long."""
-        task = self._tasks.start(self._claim(requested_by))
-        await asyncio.wait((task,), timeout=max(seconds - _REPORT_SECONDS, 0))
-        if not task.done() or task.cancelled():
-            raise StoreUnavailableError(
-                "the database has not claimed the batch in time; this send or the next one delivers it"
-            )
-        return task.result()
+        self._waiting += 1
+        try:
+            with self._metrics.send_under_way():
+                yield
+        finally:
+            self._waiting -= 1
 
     async def _claim(self, requested_by: str) -> Batch:
         work = await self._send_batch.claim(requested_by)
@@ -162,25 +172,32 @@ class Sends(AbstractAsyncContextManager["Sends"]):
         _log.info(logs.BATCH_CLAIMED, batch_id=work.batch.id)
         return work.batch
 
-    async def _report(self, batch: Batch, until: float, in_a_hurry: Callable[[], bool]) -> SendReport:
+    async def _queue_again(self, batch: Batch, requested_by: str) -> tuple[Delivery, ...]:
+        again = await self._deliveries.resend(batch.id, requested_by)
+        self._dispatcher.wake()
+        self._metrics.batch_resent()
+        _log.info(logs.BATCH_RESENT, batch_id=batch.id, files=[one.file_name for one in again])
+        return again
+
+    async def _report(self, state: BatchState, until: float, in_a_hurry: Callable[[], bool]) -> SendReport:
         """Wait for the batch's rest until then, and say how far it is."""
-        state = BatchState(batch)
         while True:
+            step = self._dispatcher.next_step  # before the look, so that no step is missed
             left = until - _REPORT_SECONDS - time.monotonic()
             try:
                 async with asyncio.timeout(max(left, _REPORT_SECONDS)):
-                    state = await self._look(batch)
+                    state = await self._look(state.batch)
             except (TimeoutError, StoreUnavailableError):
-                pass  # it goes on; its caller is told what is known without the database
+                # It goes on; its caller is told what is known without the database.
+                state = replace(state, outdated=True)
             if left <= 0 or in_a_hurry() or is_at_rest(state, self._execution_mode):
                 return report_on(state, self._execution_mode)
-            await self._dispatcher.progress(min(left, _LOOK_SECONDS))
+            await wait_until(step, min(left, _LOOK_SECONDS))
 
     async def _look(self, batch: Batch) -> BatchState:
-        deliveries: Sequence[Delivery] = await self._deliveries.of_batches((batch.id,))
-        prepared = batch.prepared
-        if not deliveries:  # it may be empty, or not planned yet
-            found = await self._batches.get(batch.id)
-            prepared = found is not None and found.prepared
+        # The batch before its deliveries: one that is prepared has all of them.
+        found = await self._batches.get(batch.id)
+        deliveries = await self._deliveries.of_batches((batch.id,))
         stop = await self._deliveries.stop()
-        return BatchState(batch, tuple(deliveries), prepared=prepared, stop=stop)
+        hindrance = self._dispatcher.hindrance
+        return BatchState(found or batch, tuple(deliveries), stop=stop, hindrance=hindrance)

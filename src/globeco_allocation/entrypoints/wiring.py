@@ -142,6 +142,7 @@ def _dispatcher(
 ) -> Dispatcher:
     return Dispatcher(
         parts.work_off,
+        parts.deliveries,
         parts.files,
         parts.accounting,
         metrics,

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, RecordVerdict, Reject
+from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, RecordVerdict, Reject, Resolution
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lane import lane_of
 from globeco_allocation.domain.source_id import source_id
 from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.deliveries import Deliveries
+from globeco_allocation.ports.resolutions import Resolutions
 
 WAITING = "waiting"
 """No batch has claimed it yet: the next send takes it."""
@@ -25,11 +26,12 @@ class Whereabouts:
 
     Attributes:
         execution_id: Ours.
-        status: `WAITING`, `NEVER_READY`, `FOREIGN`, or its delivery's; where an attempt named it as not
-            accepted, that verdict.
+        status: `WAITING`, `NEVER_READY`, `FOREIGN`, its delivery's while that is under way, and then its own:
+            ``delivered``, ``resolved``, or the verdict by which it was not accepted.
         batch_id: Of the batch that holds it, if there is one.
         delivery: Its file, once it is planned; None where the file is not known yet.
         reject: What the last attempt said of it, if it was not accepted.
+        resolution: How an operator settled it, or its whole delivery, by hand.
     """
 
     execution_id: int
@@ -37,6 +39,7 @@ class Whereabouts:
     batch_id: int | None = None
     delivery: Delivery | None = None
     reject: Reject | None = None
+    resolution: Resolution | None = None
 
     @property
     def source_id(self) -> str:
@@ -50,11 +53,13 @@ class FindDelivery:
     Args:
         batches: Windows and their terms.
         deliveries: Their files.
+        resolutions: What operators settled by hand.
     """
 
-    def __init__(self, batches: Batches, deliveries: Deliveries) -> None:
+    def __init__(self, batches: Batches, deliveries: Deliveries, resolutions: Resolutions) -> None:
         self._batches = batches
         self._deliveries = deliveries
+        self._resolutions = resolutions
 
     async def __call__(self, execution: Execution) -> Whereabouts:
         """Look it up.
@@ -75,8 +80,18 @@ class FindDelivery:
         delivery = next((one for one in deliveries if one.lane == lane and _holds(one, execution.id)), None)
         if delivery is None:
             return Whereabouts(execution.id, DeliveryStatus.CLAIMED, batch_id)
-        reject = await self._deliveries.reject_of(delivery.id, source_id(execution.id))
-        return Whereabouts(execution.id, _status(delivery, reject), batch_id, delivery, reject)
+        reject, resolution = await self._not_accepted(delivery, source_id(execution.id))
+        status = _status(delivery, reject, resolution)
+        return Whereabouts(execution.id, status, batch_id, delivery, reject, resolution)
+
+    async def _not_accepted(self, delivery: Delivery, record: str) -> tuple[Reject | None, Resolution | None]:
+        """Return what stands against a record, and how it was settled."""
+        if delivery.status is DeliveryStatus.DELIVERED:
+            return None, None  # what an earlier attempt said of it is over
+        reject = await self._deliveries.reject_of(delivery.id, record)
+        resolutions = await self._resolutions.of_deliveries((delivery.id,))
+        of_it = [one for one in resolutions if one.source_id in {record, ""}]
+        return reject, of_it[-1] if of_it else None
 
 
 def _holds(delivery: Delivery, execution_id: int) -> bool:
@@ -84,12 +99,11 @@ def _holds(delivery: Delivery, execution_id: int) -> bool:
     return file is not None and file.first_id <= execution_id <= file.last_id
 
 
-def _status(delivery: Delivery, reject: Reject | None) -> str:
-    if delivery.status is DeliveryStatus.RESOLVED or not delivery.status.ended:
+def _status(delivery: Delivery, reject: Reject | None, resolution: Resolution | None) -> str:
+    if not delivery.status.ended:
         return delivery.status
-    if reject is not None:
-        return reject.verdict
-    if delivery.status is DeliveryStatus.PARTIAL:
-        return DeliveryStatus.DELIVERED
-    unclear = delivery.outcome is not None and delivery.outcome.unknown_count
-    return RecordVerdict.UNKNOWN if unclear else delivery.status
+    if reject is None and delivery.outcome is not None and not delivery.outcome.unknown_count:
+        return DeliveryStatus.DELIVERED  # whatever became of the others
+    if resolution is not None:
+        return DeliveryStatus.RESOLVED
+    return RecordVerdict.UNKNOWN if reject is None else reject.verdict

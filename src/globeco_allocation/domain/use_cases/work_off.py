@@ -4,8 +4,16 @@ Whoever began them: after a crash anyone goes on from the last recorded step (de
 """
 
 import asyncio
+from contextlib import suppress
+from datetime import timedelta
 
 from globeco_allocation.domain.delivery import Settlement
+from globeco_allocation.domain.errors import (
+    AllocationError,
+    FileNotWrittenError,
+    LeaseLostError,
+    StoreUnavailableError,
+)
 from globeco_allocation.domain.lease import Holder
 from globeco_allocation.domain.use_cases.deliver import DeliverFile
 from globeco_allocation.domain.use_cases.heartbeat import under_lease
@@ -13,6 +21,9 @@ from globeco_allocation.domain.use_cases.prepare import PrepareBatch
 from globeco_allocation.ports.batches import Batches, LeasedBatch
 from globeco_allocation.ports.deliveries import Deliveries, LeasedDelivery
 from globeco_allocation.ports.leases import Leases
+
+_AGAIN_AFTER_A_FAULT = timedelta(seconds=30)
+_FAULT = "the service failed on this file; its log says more"
 
 
 class WorkOff:
@@ -51,7 +62,7 @@ class WorkOff:
         return await self._batches.take_unprepared(self.holder)
 
     async def write(self, work: LeasedBatch) -> None:
-        """Write a leased batch's files.
+        """Write a leased batch's files. After a fault of ours it is not due for a while, for anybody.
 
         Raises:
             FileNotWrittenError, LeaseLostError, StoreUnavailableError: see `PrepareBatch`.
@@ -63,7 +74,7 @@ class WorkOff:
         return await self._deliveries.take(self.holder) if self._deliver is not None else None
 
     async def deliver(self, work: LeasedDelivery) -> Settlement | None:
-        """Carry a leased delivery's attempt to its end.
+        """Carry a leased delivery's attempt to its end. After a fault of ours it is not due for a while.
 
         Returns:
             See `DeliverFile`.
@@ -73,11 +84,7 @@ class WorkOff:
         """
         if self._deliver is None:
             return None
-        return await under_lease(self._leases, work.lease, self._deliver(work))
-
-    async def _write_in_turn(self, work: LeasedBatch) -> None:
-        async with self._writing:
-            await self._prepare(work)
+        return await under_lease(self._leases, work.lease, self._deliver_or_put_off(work, self._deliver))
 
     async def until_idle(self) -> None:
         """Write and deliver, one after the other, until nothing is due now.
@@ -89,3 +96,26 @@ class WorkOff:
             await self.write(batch)
         while (delivery := await self.take_delivery()) is not None:
             await self.deliver(delivery)
+
+    async def _write_in_turn(self, work: LeasedBatch) -> None:
+        async with self._writing:
+            try:
+                await self._prepare(work)
+            except (FileNotWrittenError, LeaseLostError, StoreUnavailableError):
+                raise  # an ordinary end, recorded as far as it can be
+            except Exception:
+                # Given back as it is, it would be due at once, and fail again without end.
+                with suppress(AllocationError):
+                    await self._batches.hindered(work.lease, _AGAIN_AFTER_A_FAULT)
+                raise
+
+    async def _deliver_or_put_off(self, work: LeasedDelivery, deliver: DeliverFile) -> Settlement | None:
+        try:
+            return await deliver(work)
+        except (LeaseLostError, StoreUnavailableError):
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, AllocationError) else _FAULT
+            with suppress(AllocationError):
+                await self._deliveries.hindered(work.lease, reason, _AGAIN_AFTER_A_FAULT)
+            raise

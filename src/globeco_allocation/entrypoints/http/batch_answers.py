@@ -97,6 +97,7 @@ class WhereaboutsAnswer(Answer, frozen=True):
     part: int | None
     attempts: int | None
     reject: RejectAnswer | None
+    resolution: ResolutionAnswer | None
 
 
 def batch_answer(
@@ -107,7 +108,9 @@ def batch_answer(
     stop: DeliveryStop | None,
 ) -> BatchAnswer:
     """Show a batch, and each delivery with what was rejected and resolved of it (by the delivery's id)."""
-    under_way = any(not one.status.ended for one in deliveries)
+    concerned = stop is not None and (
+        stop.batch_id == batch.id or any(not one.status.ended for one in deliveries)
+    )
     return BatchAnswer(
         id=batch.id,
         previous_start_time=batch.window.previous_start.astimezone(UTC),
@@ -115,7 +118,7 @@ def batch_answer(
         requested_by=batch.terms.requested_by,
         status=batch_status(batch, deliveries),
         record_count=sum(one.record_count for one in deliveries),
-        stopped=stop.reason if stop is not None and under_way else None,
+        stopped=stop.reason if stop is not None and concerned else None,
         deliveries=[
             _delivery(
                 one, rejects.get(one.id, ()), [each for each in resolutions if each.delivery_id == one.id]
@@ -125,17 +128,20 @@ def batch_answer(
     )
 
 
-def batch_list_answer(
-    page: BatchPage, deliveries: Sequence[Delivery], limit: int, offset: int
-) -> BatchListAnswer:
-    """Show a page of batches that left out the first *offset*, with their deliveries summed up."""
+def batch_summaries(batches: Sequence[Batch], deliveries: Sequence[Delivery]) -> list[BatchSummaryAnswer]:
+    """Show batches of a list, with their deliveries summed up."""
     of_batch: dict[int, list[Delivery]] = {}
     for one in deliveries:
         of_batch.setdefault(one.batch_id, []).append(one)
-    return BatchListAnswer(
-        batches=[_summary(one, of_batch.get(one.id, [])) for one in page.batches],
-        pagination=pagination(page.total, limit, offset),
-    )
+    return [_summary(one, of_batch.get(one.id, [])) for one in batches]
+
+
+def batch_list_answer(
+    page: BatchPage, deliveries: Sequence[Delivery], limit: int, offset: int
+) -> BatchListAnswer:
+    """Show a page of batches that left out the first *offset*, with all their deliveries summed up."""
+    summaries = batch_summaries(page.batches, deliveries)
+    return BatchListAnswer(summaries, pagination(page.total, limit, offset))
 
 
 def whereabouts_answer(found: Whereabouts) -> WhereaboutsAnswer:
@@ -151,6 +157,7 @@ def whereabouts_answer(found: Whereabouts) -> WhereaboutsAnswer:
         part=delivery and delivery.part,
         attempts=delivery and delivery.attempts,
         reject=found.reject and _reject(found.reject),
+        resolution=found.resolution and _resolution(found.resolution),
     )
 
 
@@ -190,15 +197,16 @@ def _delivery(
         started=_utc(delivery.started),
         ended=_utc(delivery.ended),
         rejects=[_reject(one) for one in rejects],
-        resolutions=[
-            ResolutionAnswer(one.source_id or None, one.reason, one.resolved_by, one.resolved.astimezone(UTC))
-            for one in resolutions
-        ],
+        resolutions=[_resolution(one) for one in resolutions],
     )
 
 
 def _reject(reject: Reject) -> RejectAnswer:
     return RejectAnswer(reject.source_id, reject.verdict.value, reject.reason)
+
+
+def _resolution(one: Resolution) -> ResolutionAnswer:
+    return ResolutionAnswer(one.source_id or None, one.reason, one.resolved_by, one.resolved.astimezone(UTC))
 
 
 def _utc(instant: datetime | None) -> datetime | None:

@@ -1,23 +1,36 @@
 """``/api/v1/batches``: list, show and send batches again."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 from litestar import Request, Response, get, post
 
 from globeco_allocation.domain.batch import Batch
+from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, Reject
 from globeco_allocation.domain.errors import DeliveryStepError
 from globeco_allocation.domain.execution import LARGEST_ID
-from globeco_allocation.entrypoints.http.answers import json_response
-from globeco_allocation.entrypoints.http.batch_answers import batch_answer, batch_list_answer
-from globeco_allocation.entrypoints.http.errors import RefusedRequestError
+from globeco_allocation.entrypoints.http.answers import json_response, pagination
+from globeco_allocation.entrypoints.http.batch_answers import (
+    BatchListAnswer,
+    BatchSummaryAnswer,
+    batch_answer,
+    batch_summaries,
+)
+from globeco_allocation.entrypoints.http.errors import RefusedRequestError, sentence
 from globeco_allocation.entrypoints.http.exchange import current_exchange
 from globeco_allocation.entrypoints.http.parameters import page_of, path_id
 from globeco_allocation.entrypoints.http.send import preferred_wait, send_response
 from globeco_allocation.entrypoints.http.state import app_state
+from globeco_allocation.ports.deliveries import Deliveries
 
 MOST_REJECTS: Final = 100
 """So many rejects of a delivery are shown; its counts tell whether there are more."""
+
+MOST_REJECTS_IN_ALL: Final = 1000
+"""So many rejects of a batch are shown, those of its first files."""
+
+_BATCHES_AT_ONCE: Final = 50  # whose deliveries are held in memory, and there may be many of each
 
 
 @get(include_in_schema=False)
@@ -26,8 +39,13 @@ async def list_batches(request: Request[Any, Any, Any]) -> Response[bytes]:
     limit, offset = page_of(request)
     services = app_state(request).services
     page = await services.batches.page(limit=limit, offset=min(offset, LARGEST_ID))
-    deliveries = await services.deliveries.of_batches([one.id for one in page.batches])
-    return json_response(batch_list_answer(page, deliveries, limit, offset), HTTPStatus.OK)
+    summaries: list[BatchSummaryAnswer] = []
+    for first in range(0, len(page.batches), _BATCHES_AT_ONCE):
+        some = page.batches[first : first + _BATCHES_AT_ONCE]
+        deliveries = await services.deliveries.of_batches([one.id for one in some])
+        summaries += batch_summaries(some, deliveries)
+    answer = BatchListAnswer(summaries, pagination(page.total, limit, offset))
+    return json_response(answer, HTTPStatus.OK)
 
 
 @get(include_in_schema=False)
@@ -37,7 +55,7 @@ async def get_batch(request: Request[Any, Any, Any]) -> Response[bytes]:
     batch = await _asked_for(request)
     deliveries = await services.deliveries.of_batches((batch.id,))
     resolutions = await services.resolutions.of_deliveries([one.id for one in deliveries])
-    rejects = {one.id: await services.deliveries.rejects(one.id, limit=MOST_REJECTS) for one in deliveries}
+    rejects = await _rejects(services.deliveries, deliveries)
     stop = await services.deliveries.stop()
     return json_response(batch_answer(batch, deliveries, rejects, resolutions, stop), HTTPStatus.OK)
 
@@ -48,14 +66,30 @@ async def resend_batch(request: Request[Any, Any, Any]) -> Response[bytes]:
     await request.body()  # read all the same, for its size is limited
     state, exchange = app_state(request), current_exchange()
     batch = await _asked_for(request)
-    wait, applied = preferred_wait(request.headers.getall("prefer", []), state.options.send_wait_seconds)
+    usual = state.options.send_wait_seconds
+    wait, applied = preferred_wait(request.headers.getall("prefer", []), usual)
     try:
         report = await state.services.sends.resend(
-            batch, exchange.correlation_id, wait - exchange.seconds, state.draining
+            batch,
+            exchange.correlation_id,
+            wait - exchange.seconds,
+            usual - exchange.seconds,
+            state.draining,
         )
     except DeliveryStepError as error:
-        raise RefusedRequestError(HTTPStatus.CONFLICT, f"{error}.") from error
+        raise RefusedRequestError(HTTPStatus.CONFLICT, sentence(str(error))) from error
     return send_response(request, report, {"Preference-Applied": applied} if applied else {})
+
+
+async def _rejects(deliveries: Deliveries, of_batch: Sequence[Delivery]) -> dict[int, tuple[Reject, ...]]:
+    """Return what was rejected of a batch's deliveries, by their ids."""
+    rejects: dict[int, tuple[Reject, ...]] = {}
+    left = MOST_REJECTS_IN_ALL
+    for one in of_batch:
+        if left and one.attempts and one.status is not DeliveryStatus.DELIVERED:
+            rejects[one.id] = await deliveries.rejects(one.id, limit=min(MOST_REJECTS, left))
+            left -= len(rejects[one.id])
+    return rejects
 
 
 async def _asked_for(request: Request[Any, Any, Any]) -> Batch:

@@ -47,7 +47,7 @@ class RefusedRequestError(Exception):
     """A request that breaks a rule of its own; the message is for the caller.
 
     Attributes:
-        status: The answer's status, 400 or 404.
+        status: The answer's status, such as 404.
         details: What is wrong, by parameter.
     """
 
@@ -112,7 +112,7 @@ class ErrorAnswers:
 
     def _unavailable(self, _request: Request[Any, Any, Any], error: AllocationError) -> Response[bytes]:
         _log.warning(logs.UNAVAILABLE, reason=str(error))
-        return self.answer(HTTPStatus.SERVICE_UNAVAILABLE, _sentence(str(error)))
+        return self.answer(HTTPStatus.SERVICE_UNAVAILABLE, sentence(str(error)))
 
     def _litestar_failed(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         if current_exchange().hung_up:
@@ -135,5 +135,6 @@ class ErrorAnswers:
         return self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_FAULT)
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Make a sentence of an error's words."""
     return f"{text[:1].upper()}{text[1:]}."

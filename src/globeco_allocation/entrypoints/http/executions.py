@@ -58,7 +58,7 @@ async def get_execution(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def get_execution_delivery(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Show how far an execution is on its way to Portfolio Accounting."""
     services = app_state(request).services
-    find = FindDelivery(services.batches, services.deliveries)
+    find = FindDelivery(services.batches, services.deliveries, services.resolutions)
     return json_response(whereabouts_answer(await find(await _asked_for(request))), HTTPStatus.OK)
 
 

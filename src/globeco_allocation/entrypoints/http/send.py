@@ -41,8 +41,8 @@ def send_response(
         errors = app_state(request).errors
         return errors.answer(HTTPStatus.INTERNAL_SERVER_ERROR, report.message, answer, headers)
     if report.status is SendStatus.PROCESSING:
-        headers |= {"Location": f"/api/v1/batches/{report.batch_id}"}
-        return json_response(answer, HTTPStatus.ACCEPTED, headers)
+        location = {"Location": f"/api/v1/batches/{report.batch_id}"}
+        return json_response(answer, HTTPStatus.ACCEPTED, headers | location)
     return json_response(answer, HTTPStatus.OK, headers)
 
 
