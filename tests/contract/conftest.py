@@ -13,7 +13,13 @@ from globeco_allocation.adapters.memory.executions import MemoryExecutions
 from globeco_allocation.adapters.memory.leases import MemoryLeases
 from globeco_allocation.adapters.memory.output_directory import MemoryOutputDirectory
 from globeco_allocation.adapters.memory.resolutions import MemoryResolutions
+from globeco_allocation.adapters.postgres.batches import PostgresBatches
+from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
+from globeco_allocation.adapters.postgres.executions import PostgresExecutions
+from globeco_allocation.adapters.postgres.leases import PostgresLeases
+from globeco_allocation.adapters.postgres.output_directory import PostgresOutputDirectory
 from globeco_allocation.adapters.postgres.pool import open_pool
+from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -33,16 +39,6 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
             clock.step,
         )
     else:
-        from globeco_allocation.adapters.postgres.leases import PostgresLeases  # noqa: PLC0415
-        from globeco_allocation.adapters.postgres.output_directory import (  # noqa: PLC0415
-            PostgresOutputDirectory,
-        )
-        from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions  # noqa: PLC0415
-
-        from globeco_allocation.adapters.postgres.batches import PostgresBatches  # noqa: PLC0415
-        from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries  # noqa: PLC0415
-        from globeco_allocation.adapters.postgres.executions import PostgresExecutions  # noqa: PLC0415
-
         # First, for it is seen only by connections opened later, and as long as SQL says clock_timestamp().
         step_clock = request.getfixturevalue("step_database_clock")
         async with open_pool(request.getfixturevalue("database")) as pool:

@@ -155,6 +155,13 @@ async def test_an_unplanned_batch_holds_everything_later_back(stores: Stores) ->
     assert (await take(stores)).delivery.id == later.id
 
 
+async def test_an_unprepared_batch_holds_nothing_back_that_stands_before_it(stores: Stores) -> None:
+    (delivery,) = await queue(stores)
+    await claim(stores)
+
+    assert (await take(stores)).delivery.id == delivery.id
+
+
 async def test_a_file_goes_before_its_own_batch_is_prepared(stores: Stores) -> None:
     first, _ = await queue(stores, (0, 0), (1, 0), lane_count=2, prepared=False)
 

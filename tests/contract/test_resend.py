@@ -17,9 +17,11 @@ from tests.contract.stores import (
     queue,
     settle,
     shown,
+    take,
 )
 
 from globeco_allocation.domain import DeliveryStatus, DeliveryStepError
+from globeco_allocation.domain.delivery import Knowledge, Settlement
 
 
 async def test_a_batchs_failed_and_partial_deliveries_are_sent_again(stores: Stores) -> None:
@@ -97,3 +99,26 @@ async def test_of_those_who_send_a_batch_again_at_once_one_does(stores: Stores) 
 
     assert sum(isinstance(answer, tuple) for answer in answers) == 1
     assert sum(isinstance(answer, DeliveryStepError) for answer in answers) == 4
+
+
+async def test_what_is_sent_again_waits_not_for_its_own_batch(stores: Stores) -> None:
+    leased = await claim(stores, lane_count=2)
+    files = [planned(leased.batch.id, 0), planned(leased.batch.id, 1)]
+    first, never_written = await stores.batches.plan(leased.lease, files)
+    await stores.deliveries.written(leased.lease, first.id, FILE)
+    await end_next(stores, FAILED)
+    await stores.batches.hindered(leased.lease, HOUR)
+    await stores.resolutions.resolve_delivery(never_written.id, "the disk is lost", "operator")
+    await stores.deliveries.resend(leased.batch.id, "operator")
+
+    assert (await take(stores)).delivery.id == first.id
+
+
+async def test_what_is_sent_again_is_sent_to_be_booked_not_to_be_confirmed(stores: Stores) -> None:
+    await queue(stores)
+    begun = await begin(stores)
+    settlement = Settlement(outcome=FAILED, knowledge=Knowledge(1, 1), tries=3, confirming=True)
+    await stores.deliveries.settled(begun.lease, 1, settlement)
+    (again,) = await stores.deliveries.resend(begun.delivery.batch_id, "operator")
+
+    assert (again.confirming, again.tries, again.knowledge) == (False, 0, Knowledge(1, 1))
