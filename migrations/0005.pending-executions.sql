@@ -1,4 +1,4 @@
--- depends: 0003.window-functions
+-- depends: 0004.delivery-queue
 
 -- Executions that were received and wait for their portfolio (TRADE_SERVICE_DEFER). The columns that a client
 -- reports are those of the table execution. No window holds them: an execution is made of one, with a stamp of

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from globeco_allocation.adapters.postgres.address import DatabaseAddress
+    from globeco_allocation.adapters.postgres.pool import Pool
     from globeco_allocation.domain.pending import PendingCounts, PendingExecution
+    from globeco_allocation.entrypoints.settings import Settings
     from globeco_allocation.ports.pending import PendingExecutions
 
 EPILOG = """\
@@ -29,10 +30,6 @@ _LARGEST_ID = 2**31 - 1
 _TITLES = ("ID", "STATUS", "SINCE", "ATTEMPTS", "REASON")
 
 Work = Callable[["PendingExecutions"], Awaitable[ExitCode]]
-
-
-class _NotMigratedError(Exception):
-    """The database lacks tables that this version works with."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,38 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List or retry."""
-    import asyncio  # noqa: PLC0415 (not for --help)
+    from globeco_allocation.entrypoints.commands.on_database import run_on_database  # noqa: PLC0415
 
-    from globeco_allocation.adapters.postgres.errors import (  # noqa: PLC0415
-        DatabaseRefusedError,
-        DatabaseUnreachableError,
-    )
-    from globeco_allocation.domain.errors import StoreUnavailableError  # noqa: PLC0415
-    from globeco_allocation.entrypoints.commands.settings_or_exit import settings_or_exit  # noqa: PLC0415
-
-    address = settings_or_exit().database
     work = _list(arguments) if arguments.what == "list" else _retry(arguments.ids)
-    try:
-        return asyncio.run(_with_pending(address, work))
-    except (DatabaseUnreachableError, StoreUnavailableError) as error:
-        return _failed(error, ExitCode.TRY_AGAIN)
-    except (DatabaseRefusedError, _NotMigratedError) as error:
-        return _failed(error, ExitCode.FAILED)
 
+    async def on_pending(_settings: "Settings", pool: "Pool") -> ExitCode:
+        from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions  # noqa: PLC0415
 
-async def _with_pending(address: "DatabaseAddress", work: Work) -> ExitCode:
-    from globeco_allocation.adapters.postgres.knock import knock  # noqa: PLC0415
-    from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions  # noqa: PLC0415
-    from globeco_allocation.adapters.postgres.pool import open_pool  # noqa: PLC0415
-    from globeco_allocation.adapters.postgres.schema import schema_is_there  # noqa: PLC0415
-
-    await knock(address)
-    async with open_pool(address, max_size=1, application_name="globeco-allocation pending") as pool:
-        if not await schema_is_there(pool):
-            raise _NotMigratedError(
-                f"database {address.name!r} lacks tables of this version: run `globeco-allocation migrate`"
-            )
         return await work(PostgresPendingExecutions(pool))
+
+    return run_on_database("pending", on_pending)
 
 
 def _list(arguments: argparse.Namespace) -> Work:
@@ -160,11 +135,6 @@ def _instant(moment: datetime) -> str:
 
 def _executions(count: int) -> str:
     return f"{count} execution{'' if count == 1 else 's'}"
-
-
-def _failed(error: Exception, code: ExitCode) -> int:
-    print(f"globeco-allocation: {error}", file=sys.stderr)
-    return code
 
 
 def _positive(text: str) -> int:
