@@ -7,6 +7,7 @@ import pytest
 from tests.kubernetes.conftest import JobBody
 from tests.kubernetes.faults import (
     CutBefore,
+    Delay,
     Hang,
     HangAfter,
     Late,
@@ -15,6 +16,7 @@ from tests.kubernetes.faults import (
     TooManyRequests,
 )
 from tests.kubernetes.job_runs import JobRuns, Permit, order_of
+from tests.kubernetes.pods import until_told_deaf
 from tests.kubernetes.statuses import Json
 from tests.kubernetes.validation import restricted_violations
 
@@ -229,6 +231,31 @@ async def test_anothers_job_that_took_our_name_meanwhile_is_left_alone(
 
     with pytest.raises(CliNotStartedError, match="another's Job"):
         await runs.run(ORDER, Permit(take_the_name))
+
+
+async def test_a_job_that_vanishes_behind_its_name_keeps_the_next_waiting(
+    runs: JobRuns,
+) -> None:
+    async def let_another_owner_be_faster() -> None:
+        permit.on_begin = None
+        others.append(asyncio.ensure_future(runs.run(ORDER)))
+        await cluster.until_ready(ORDER.name)
+        double.faults.next("get", Delay(0.3))
+        others.append(asyncio.ensure_future(delete_when_refused()))
+
+    async def delete_when_refused() -> None:
+        await cluster.until(lambda: any(request.status == 409 for request in double.requests_to("create")))
+        cluster.delete("globeco", ORDER.name, "Background")
+
+    double, cluster, others = runs.kubernetes, runs.kubernetes.cluster, list[asyncio.Task[object]]()
+    cluster.handler = until_told_deaf
+    permit = Permit(let_another_owner_be_faster)
+    with pytest.raises(RunNotFollowedError, match="it was deleted just now"):
+        await runs.run(ORDER, permit)
+    ended = cluster.life(ORDER.name).ended.is_set()
+    await asyncio.gather(*others)
+
+    assert ended, "whoever asks again starts nothing beside it"
 
 
 async def test_without_a_permit_no_job_is_created(runs: JobRuns) -> None:

@@ -190,11 +190,14 @@ class KubernetesJobCli:
         while True:
             try:
                 return await self._api.create(order, self._template)
-            except NameTakenError:
+            except NameTakenError as error:
                 if found := await self._found_after_all(order):
                     return found
-                # Whose it was cannot be told any more; its process may still run.
+                # It may have been this very run; its process may still go on.
                 await self._following.process_ended()
+                raise RunNotFollowedError(
+                    f"whose the Job {order.name} was cannot be told: it was deleted just now"
+                ) from error
             except RefusedError as error:
                 raise _refused(order, error, perhaps_created=perhaps_created) from error
             except UnansweredError as error:
