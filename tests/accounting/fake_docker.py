@@ -1,4 +1,4 @@
-"""A container engine's command line, as far as the runner uses it; to be copied to a program named ``docker``.
+"""A container engine's command line, as far as the runner uses it, to be copied to a file named ``docker``.
 
 Its containers are real processes that outlive the command that started them, and inherit nothing of it. What
 is known of each stands in a folder beside the program: ``containers/<name>/state.json``, and its two outputs.
@@ -16,6 +16,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 HOME = Path(sys.argv[0]).resolve().parent
@@ -70,12 +71,12 @@ def run(arguments: list[str]) -> int:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    signal.signal(signal.SIGTERM, lambda *_: _proxy(name))
+
+    def proxy(_number: int, _frame: FrameType | None) -> None:
+        send(name, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, proxy)
     return attach(name)
-
-
-def _proxy(name: str) -> None:
-    send(name, signal.SIGTERM)
 
 
 def attach(name: str) -> int:

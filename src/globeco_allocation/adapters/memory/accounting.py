@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from functools import partial
 from itertools import combinations
 
 from globeco_allocation.adapters.bare_name import check_bare
@@ -188,18 +189,18 @@ class MemoryAccounting:
         run = self._runs[order.name] = _Run(order)
         # A task of its own: it outlives whoever asked for it, as a process does.
         run.task = asyncio.get_running_loop().create_task(self._live(run, records), name=order.name)
+        run.task.add_done_callback(partial(self._end, run))
         return run
 
     async def _live(self, run: _Run, records: list[list[str]]) -> AccountingRun:
-        result = AccountingRun(-9, None)  # unless it comes to an end of its own
-        try:
-            await self.gate.wait()
-            result = await self._load(run, records, self.fault, self.cut_off)
-        finally:
-            run.result = result
-            self.spans[run.order.name] = replace(self.spans[run.order.name], end=self._next_moment())
-            self._tell_change()
-        return result
+        await self.gate.wait()
+        return await self._load(run, records, self.fault, self.cut_off)
+
+    def _end(self, run: _Run, task: "asyncio.Task[AccountingRun]") -> None:
+        # A run that ends with its event loop was killed.
+        run.result = AccountingRun(-9, None) if task.cancelled() else task.result()
+        self.spans[run.order.name] = replace(self.spans[run.order.name], end=self._next_moment())
+        self._tell_change()
 
     async def _load(
         self, run: _Run, records: list[list[str]], fault: Fault, cut_off: CutOff | None
