@@ -56,7 +56,8 @@ UPDATE delivery
 SETTLED = """
 UPDATE delivery
    SET status = %(status)s, accepted_count = 1, rejected_count = 1, unknown_count = 0,
-       exit_code = %(exit_code)s, error = 'why', ended_timestamp = coalesce(ended_timestamp, clock_timestamp())
+       exit_code = %(exit_code)s, error = 'why',
+       ended_timestamp = coalesce(ended_timestamp, clock_timestamp())
  WHERE batch_id = %(batch_id)s
 """
 
