@@ -1,13 +1,24 @@
 """The transaction file is byte for byte what the accounting CLI was recorded to load."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from globeco_allocation.domain import HEADER, Batch, Execution, FileQuantity, file_name, row_formatter
+from globeco_allocation.domain import (
+    HEADER,
+    Batch,
+    ClaimTerms,
+    Execution,
+    FileQuantity,
+    PlannedFile,
+    file_name,
+    plan_files,
+    row_formatter,
+)
 
 MakeKept = Callable[..., Execution]
 MakeBatch = Callable[..., Batch]
@@ -124,3 +135,43 @@ def test_two_batches_of_one_second_have_different_names(make_batch: MakeBatch) -
     later = make_batch(42, datetime(2026, 3, 2, 16, 0, 0, 2, tzinfo=UTC))
 
     assert file_name(earlier) != file_name(later)
+
+
+def lanes(batch: Batch, lane_count: int, file_max_records: int = 100) -> Batch:
+    return replace(batch, terms=ClaimTerms(lane_count=lane_count, file_max_records=file_max_records))
+
+
+@pytest.mark.parametrize(
+    ("lane_count", "parts", "marks"),
+    [(1, 1, ""), (1, 2, "_p1"), (4, 1, "_l3"), (4, 2, "_l3_p1")],
+)
+def test_lane_and_part_are_named_where_there_are_several(
+    make_batch: MakeBatch, lane_count: int, parts: int, marks: str
+) -> None:
+    batch = lanes(make_batch(41), lane_count)
+
+    name = file_name(batch, 3 if lane_count > 1 else 0, parts - 1, parts=parts)
+
+    assert name == f"transactions_20260302_160000_41{marks}.csv"
+
+
+def test_a_batch_within_the_limit_is_one_file(make_batch: MakeBatch) -> None:
+    batch = lanes(make_batch(41), 1)
+
+    assert plan_files(batch, {0: 100}) == [PlannedFile(0, 0, "transactions_20260302_160000_41.csv", 100)]
+
+
+def test_a_lane_beyond_the_limit_becomes_parts(make_batch: MakeBatch) -> None:
+    planned = plan_files(lanes(make_batch(41), 4), {3: 201, 1: 7})
+
+    assert planned == [
+        PlannedFile(1, 0, "transactions_20260302_160000_41_l1.csv", 7),
+        PlannedFile(3, 0, "transactions_20260302_160000_41_l3_p0.csv", 100),
+        PlannedFile(3, 1, "transactions_20260302_160000_41_l3_p1.csv", 100),
+        PlannedFile(3, 2, "transactions_20260302_160000_41_l3_p2.csv", 1),
+    ]
+
+
+def test_an_empty_batch_has_no_file(make_batch: MakeBatch) -> None:
+    assert plan_files(make_batch(41), {}) == []
+    assert plan_files(make_batch(41), {0: 0}) == []
