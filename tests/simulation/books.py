@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
@@ -29,6 +30,9 @@ class Books(MemoryAccounting):
         odds: How likely what goes wrong.
         foreign: Source ids under which rows of somebody else stand.
         doomed: Runs, by name, that are killed at their next record.
+        cut_offs: How many runs of each file were cut off.
+        blurred: Files of which a run was cut off that had other faults before, or left neither counts nor an
+            error file: what it stored, nobody can know.
         unreported: Source ids of rows that are stored without being booked, while the report that said so was
             lost: that they are known then counts as booked (design, "Verdicts").
     """
@@ -46,6 +50,8 @@ class Books(MemoryAccounting):
         self.foreign: set[str] = set()
         self.doomed: set[str] = set()
         self.unreported: set[str] = set()
+        self.cut_offs: Counter[str] = Counter()
+        self.blurred: set[str] = set()
         self.seconds_per_record = 0.1
         self.patience_seconds = 30.0
 
@@ -71,6 +77,8 @@ class Books(MemoryAccounting):
             raise CliNotStartedError("the accounting CLI was not started: too many processes")
 
     def _start(self, order: RunOrder) -> Any:  # noqa: ANN401 - the twin's own
+        if order.file_name not in self._files:  # since it was looked for
+            raise CliNotStartedError(f"the file {order.file_name} is gone")
         self._starting_now(order)
         return super()._start(order)
 
@@ -93,6 +101,9 @@ class Books(MemoryAccounting):
             if number == ends_at or name in self.doomed:
                 self._leave_in_flight(record[2])
                 self._lose_report(errors)
+                self.cut_offs[file_name] += 1
+                if errors or total < number:
+                    self.blurred.add(file_name)
                 return end
             if self._happens(odds.vanishes):
                 continue
@@ -102,11 +113,14 @@ class Books(MemoryAccounting):
                 errors.append(error)
         if self._happens(odds.eats_input):
             self._files.pop(file_name, None)
-        if self._happens(odds.no_error_file):
+        lost_counts, lost_errors = self._happens(odds.no_counts), self._happens(odds.no_error_file)
+        if lost_errors:
             self._lose_report(errors)
         else:
             run.error_rows = errors
-        if self._happens(odds.no_counts):
+        if lost_counts and (lost_errors or total < len(records)):
+            self.blurred.add(file_name)
+        if lost_counts:
             return AccountingRun(0, None)
         counts = PrintedCounts(total, total - len(errors), len(errors))
         return AccountingRun(self._random.choice((0, None)), counts)

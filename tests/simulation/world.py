@@ -275,6 +275,7 @@ class World:
         self.set_odds(CALM)
         self.books.calm_down()
         self.note("world", "CALM")
+        self.wait(5.0)  # what was decided before may still happen
         for number in range(len(self._replicas)):
             self.start(number)
         self._let_everything_end()
