@@ -136,7 +136,7 @@ class Judge:
     def judgement(self, run: AccountingRun) -> Judgement:
         """Sum everything up; to be called last."""
         outcome = self._outcome(run)
-        return Judgement(outcome, self._next(run, outcome), self._knowledge(run))
+        return Judgement(outcome, self._next(run, outcome), self._knowledge(run, outcome))
 
     def _judge(self, key: int, verdict: RecordVerdict, reason: str) -> Reject | None:
         before = self._earlier.stored_for_a_person(key)
@@ -271,13 +271,14 @@ class Judge:
         complained = self._strays or any(not verdict.for_good for verdict in self._seen)
         return Next.CONFIRM if run.completed and run.counts is None and not complained else Next.RETRY
 
-    def _knowledge(self, run: AccountingRun) -> Knowledge:
+    def _knowledge(self, run: AccountingRun, outcome: Outcome) -> Knowledge:
         before = self._earlier.knowledge
         if not run.completed:
             return Knowledge(before.attempt, before.cut_offs + 1)
         first_new = self._first_new(run)
         if self._earlier.were_cut_off and self._in_flight.can_be_told(first_new):
             return Knowledge(self._attempt, 0)
-        if first_new is None and not self._lost_answers and not self._seen[RecordVerdict.DUPLICATE]:
-            return before  # nothing has changed at Portfolio Accounting
+        changed = first_new is not None or self._lost_answers
+        if outcome.unknown_count and not changed and not self._seen[RecordVerdict.DUPLICATE]:
+            return before  # as exact as it was: a record booked then is not in doubt for being not sent now
         return Knowledge(self._attempt, before.cut_offs)
