@@ -42,7 +42,7 @@ def state_of(name: str) -> dict[str, Any] | None:
 
 
 def fail(code: int, text: str) -> int:
-    print(text, file=sys.stderr)
+    print(text, "See 'docker run --help'.", sep="\n", file=sys.stderr)
     return code
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -102,8 +103,9 @@ class Accounting(ABC):
                 await asyncio.sleep(0.01)
 
 
-def content(*source_ids: str) -> bytes:
-    ids = "683b6b9620f302c879a5fef4,68336002fe95851f0a2aeda9"
+def content(name: str, *source_ids: str) -> bytes:
+    """Return a file with a portfolio of its own: runs over one would not be safe side by side."""
+    ids = f"{sha256(name.encode()).hexdigest()[:24]},68336002fe95851f0a2aeda9"
     rows = (f"{ids},{source_id},BUY,100.00000000,50.12500000,20260302\n" for source_id in source_ids)
     return HEADER + "".join(rows).encode()
 
@@ -114,7 +116,7 @@ class InMemory(Accounting):
         self.cli = self.twin = MemoryAccounting(self.contents)
 
     def has_file(self, name: str, *source_ids: str) -> None:
-        self.contents[name] = content(*source_ids)
+        self.contents[name] = content(name, *source_ids)
 
     def still_has_file(self, name: str) -> bool:
         return name in self.contents
@@ -173,7 +175,7 @@ class AsProcess(Accounting):
         )
 
     def has_file(self, name: str, *source_ids: str) -> None:
-        (self.directory / name).write_bytes(content(*source_ids))
+        (self.directory / name).write_bytes(content(name, *source_ids))
 
     def still_has_file(self, name: str) -> bool:
         return (self.directory / name).exists()
@@ -246,7 +248,7 @@ class AsJob(Accounting):
         return None
 
     def has_file(self, name: str, *source_ids: str) -> None:
-        (self.directory / name).write_bytes(content(*source_ids))
+        (self.directory / name).write_bytes(content(name, *source_ids))
 
     def still_has_file(self, name: str) -> bool:
         return (self.directory / name).exists()

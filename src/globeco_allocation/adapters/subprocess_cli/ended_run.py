@@ -65,7 +65,7 @@ class EndedRuns:
         container = await engine.find()
         never_began = exit_code == _ENGINE_FAILED if container is None else not container.started
         if never_began:
-            said = await finish(self._complaint, order)
+            said = await finish(self._engine_complaint, order)
             await finish(self._close, order)
             raise CliNotStartedError(
                 "the accounting CLI was not started: the container engine refused"
@@ -84,6 +84,12 @@ class EndedRuns:
         self._close(order)
         counts = printed_counts(tail(Leftovers(self._directory, order.file_name).stdout))
         return AccountingRun(None if timed_out else exit_code, counts, self._complaint(order), timed_out)
+
+    def _engine_complaint(self, order: RunOrder) -> str:
+        # Behind its reason the engine's command tells how to get help.
+        lines = tail(Leftovers(self._directory, order.file_name).stderr).splitlines()
+        reasons = [line for line in lines if "rror" in line]
+        return complaint(reasons[0] if reasons else "\n".join(lines), self._known_directories)
 
     def _complaint(self, order: RunOrder) -> str:
         stderr = tail(Leftovers(self._directory, order.file_name).stderr)
