@@ -172,6 +172,19 @@ async def test_of_those_who_take_the_only_delivery_at_once_one_has_it(pool: Pool
     assert sum(one is not None for one in taken) == 1
 
 
+async def test_who_takes_waits_for_who_is_taking(pool: Pool, session: Session) -> None:
+    await queue(pool)
+    await queue(pool)
+    async with session() as slow, session() as watcher:
+        await slow.execute("BEGIN")
+        assert await slow.fetch("SELECT FROM take_delivery('slow', '15 s')")
+        taking = asyncio.create_task(PostgresDeliveries(pool).take(OTHER))
+        await until_waiting(watcher, taking)
+        await slow.execute("COMMIT")
+
+        assert await taking is None
+
+
 async def test_who_takes_waits_for_a_step_of_a_lease_that_ran_out(pool: Pool, session: Session) -> None:
     await queue(pool)
     await queue(pool)
@@ -243,6 +256,26 @@ async def test_what_is_begun_goes_before_an_earlier_resend_that_was_committed_la
 
     assert (await take(pool, OTHER)).delivery.id == late.delivery.id
     assert await PostgresDeliveries(pool).take(OTHER) is None
+
+
+async def test_who_begins_while_an_earlier_one_is_taken_is_taken_over_instead(
+    pool: Pool, session: Session
+) -> None:
+    (first,) = await queue(pool)
+    await end(pool, await take(pool))
+    async with session() as slow, session() as watcher:
+        await slow.execute("BEGIN")
+        assert await slow.fetch(RESEND, first.batch_id, "somebody")
+        await queue(pool)
+        late = await take(pool, Holder("late", timedelta(0)))
+        await slow.execute("COMMIT")
+        await slow.execute("BEGIN")
+        assert await slow.fetch(BEGUN, late.lease.id, late.lease.token, 1)
+        taking = asyncio.create_task(take(pool, OTHER))
+        await until_waiting(watcher, taking)
+        await slow.execute("COMMIT")
+
+        assert (await taking).delivery.id == late.delivery.id
 
 
 async def test_two_who_resolve_the_last_two_records_at_once_resolve_the_delivery(
