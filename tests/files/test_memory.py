@@ -29,7 +29,7 @@ def test_writing_many_rows_takes_no_more_than_writing_few(directory: Path) -> No
     many, most = in_process(directory, WRITE.format(count=200_000))
 
     assert (few, many) == ("1000", "200000")
-    assert most - least < 12, "MiB more"
+    assert most - least < 6, "MiB more"
     assert (directory / NAME).stat().st_size > 17_000_000
 
 
@@ -48,4 +48,4 @@ def test_many_open_files_take_hardly_more_than_one(directory: Path) -> None:
     _, least = in_process(directory, SIDE_BY_SIDE.format(count=1))
     _, most = in_process(directory, SIDE_BY_SIDE.format(count=32))
 
-    assert most - least < 8, "MiB more"
+    assert most - least < 6, "MiB more"
