@@ -2,39 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import uvicorn
+from tests.dispatch.cluster import NO_POLLS, Cluster, until
 
-from globeco_allocation.adapters.memory.accounting import MemoryAccounting
-from globeco_allocation.adapters.memory.batches import MemoryBatches
-from globeco_allocation.adapters.memory.clock import MemoryClock
-from globeco_allocation.adapters.memory.database import MemoryDatabase
-from globeco_allocation.adapters.memory.deliveries import MemoryDeliveries
-from globeco_allocation.adapters.memory.executions import MemoryExecutions
-from globeco_allocation.adapters.memory.files import MemoryFiles
 from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.memory.portfolios import MemoryPortfolios
 from globeco_allocation.domain.batch import ClaimTerms
-from globeco_allocation.domain.use_cases import (
-    DeferTerms,
-    DeliverFile,
-    LookUpPending,
-    PendingTerms,
-    ReceiveExecutions,
-    SendBatch,
-)
+from globeco_allocation.domain.use_cases import DeferTerms, LookUpPending, PendingTerms, ReceiveExecutions
+from globeco_allocation.entrypoints.dispatcher import Rests
 from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
-from globeco_allocation.entrypoints.send_report import NO_CLI
-from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.entrypoints.services import Services
 
 PORTFOLIO = "68336002fe95851f0a2aedb1"
@@ -92,49 +78,48 @@ class Bench:
 
     options: HttpOptions = field(default_factory=HttpOptions)
     with_cli: bool = True
+    terms: ClaimTerms = field(default_factory=ClaimTerms)
+    rests: Rests = NO_POLLS
     send_limit: int = 100
     grace_seconds: float = 1.0
     most_deferred: int | None = None
     """How many executions may wait for their portfolio; None fails their records instead."""
 
     def __post_init__(self) -> None:
-        self.clock = MemoryClock()
-        self.database = MemoryDatabase(self.clock)
-        self.batches = MemoryBatches(self.database)
-        self.deliveries = MemoryDeliveries(self.database)
-        self.files = MemoryFiles()
-        self.accounting = MemoryAccounting(self.files.contents)
+        self.cluster = Cluster(self.terms, with_cli=self.with_cli)
+        self.clock = self.cluster.clock
+        self.database = self.cluster.database
+        self.batches = self.cluster.batches
+        self.deliveries = self.cluster.deliveries
+        self.resolutions = self.cluster.resolutions
+        self.files = self.cluster.files
+        self.accounting = self.cluster.accounting
+        self.executions = self.cluster.executions
         self.portfolios = MemoryPortfolios()
         self.portfolios.portfolios = EveryPortfolio()
-        self.executions = MemoryExecutions(self.database)
         self.pending = MemoryPendingExecutions(self.database)
         self.checks = Checks()
         self.metrics = Metrics()
 
     @asynccontextmanager
     async def services(self) -> AsyncGenerator[Services]:
-        deliver = DeliverFile(self.deliveries, self.accounting, self.files) if self.with_cli else None
-        send = SendBatch(self.batches, self.deliveries, self.files, deliver, ClaimTerms())
         defer = None if self.most_deferred is None else DeferTerms(self.pending, self.most_deferred)
         look_up = LookUpPending(self.pending, self.executions, self.portfolios, self.clock, PendingTerms())
+        replica = self.cluster.replica(
+            self.rests, self.metrics, limit=self.send_limit, grace_seconds=self.grace_seconds
+        )
         async with (
-            Sends(
-                send,
-                self.deliveries,
-                self.metrics,
-                execution_mode="subprocess" if self.with_cli else NO_CLI,
-                limit=self.send_limit,
-                grace_seconds=self.grace_seconds,
-            ) as sends,
+            replica as working,
             PendingLookups(look_up, self.pending, self.metrics) as pending_lookups,
         ):
             yield Services(
                 executions=self.executions,
                 batches=self.batches,
                 deliveries=self.deliveries,
+                resolutions=self.resolutions,
                 receive=ReceiveExecutions(self.executions, self.portfolios, defer),
                 pending_lookups=pending_lookups,
-                sends=sends,
+                sends=working.sends,
                 readiness=self.checks,
                 clock=self.clock,
             )
@@ -184,10 +169,3 @@ async def _lifespan(app: Observability) -> AsyncGenerator[None]:
     finally:
         await inbox.put({"type": "lifespan.shutdown"})
         await life
-
-
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until *condition* holds, with a bound."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (it is not ours to set an event)
-            await asyncio.sleep(0.005)

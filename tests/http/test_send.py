@@ -9,7 +9,8 @@ from datetime import datetime
 import httpx
 import pytest
 from structlog.testing import capture_logs
-from tests.http.bench import Bench, report, until
+from tests.dispatch.cluster import until
+from tests.http.bench import Bench, report
 
 from globeco_allocation.adapters.memory.accounting import Fault
 from globeco_allocation.domain.batch import Batch, ClaimTerms

@@ -110,7 +110,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         self._rests = rests or Rests()
         self._loop = OwnedTasks(min(grace_seconds, _LONGEST_LAST_LOOK_SECONDS))
         self._writing = OwnedTasks(grace_seconds)
-        self._taken_over: asyncio.Task[None] | None = None
+        self._taken_over: asyncio.Task[Result] | None = None
         # A run goes on without us: nobody waits for it at the end, its lease is handed back.
         self._delivering = OwnedTasks(grace_seconds=0)
         self._woken = asyncio.Event()
@@ -142,7 +142,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
 
     def write(self, work: LeasedBatch) -> None:
         """Write the files of a batch that this process has claimed; the deliveries follow."""
-        self._writing.start(self._write(work))
+        self._start(self._writing, self._write(work))
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -201,24 +201,35 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             batch = await self._work_off.take_batch()
             if batch is not None:
                 _log.info(logs.BATCH_TAKEN_OVER, batch_id=batch.batch.id)
-                self._taken_over = self._writing.start(self._write(batch))
+                self._taken_over = self._start(self._writing, self._write(batch))
         while len(self._delivering) < self._lanes and not self._ending.is_set():
             work = await self._work_off.take_delivery()
             if work is None:
                 return
-            self._delivering.start(self._deliver(work))
+            self._start(self._delivering, self._deliver(work))
 
-    async def _write(self, work: LeasedBatch) -> None:
+    def _start(self, tasks: OwnedTasks, step: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        task = tasks.start(step)
+        task.add_done_callback(self._ended)  # by then it is not among its tasks any more: its place is free
+        return task
+
+    def _ended(self, task: "asyncio.Task[Result]") -> None:
+        """Let everybody know that a step is over."""
+        if task.cancelled() or task.result() is not Result.STORE_AWAY:
+            self.wake()  # but where it is due at once the next poll is soon enough
+        self._steps.made()
+
+    async def _write(self, work: LeasedBatch) -> Result:
         with structlog.contextvars.bound_contextvars(batch_id=work.batch.id):
-            await self._take_step("write", self._written(work))
+            return await self._take_step("write", self._written(work))
 
-    async def _deliver(self, work: LeasedDelivery) -> None:
+    async def _deliver(self, work: LeasedDelivery) -> Result:
         one = work.delivery
         with structlog.contextvars.bound_contextvars(
             batch_id=one.batch_id, file_name=one.file_name, requested_by=one.requested_by
         ):
             _log.info(logs.ATTEMPT_TAKEN, attempt=one.attempt, lane=one.lane, under_way=one.under_way)
-            await self._take_step("deliver", self._delivered(work))
+            return await self._take_step("deliver", self._delivered(work))
 
     async def _written(self, work: LeasedBatch) -> Result:
         await self._work_off.write(work)
@@ -254,8 +265,8 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         else:
             _log.info(logs.DELIVERY_ENDED, **facts)
 
-    async def _take_step(self, name: str, step: Coroutine[Any, Any, Result]) -> None:
-        """Take a step, tell of what hinders it, and let everybody know that it is over."""
+    async def _take_step(self, name: str, step: Coroutine[Any, Any, Result]) -> Result:
+        """Take a step, count it, and tell of what hinders it."""
         result = Result.LEFT
         try:
             result = await step
@@ -277,9 +288,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             _log.exception(logs.STEP_FAILED)
         finally:
             self._metrics.step_taken(name, result)
-            if result is not Result.STORE_AWAY:  # then it is due at once: the next poll is soon enough
-                self.wake()
-            self._steps.made()
+        return result
 
 
 def _tell(event: str) -> Callable[[str], None]:
