@@ -7,9 +7,23 @@ import pytest
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
+from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
+from globeco_allocation.adapters.postgres.leases import PostgresLeases
 from globeco_allocation.adapters.postgres.pool import Pool, open_pool
-from globeco_allocation.domain import AllocatedExecution, ClaimTerms, Holder
+from globeco_allocation.domain import (
+    AllocatedExecution,
+    ClaimTerms,
+    DeliveryStatus,
+    Holder,
+    Knowledge,
+    Outcome,
+    PlannedFile,
+    RecordVerdict,
+    Reject,
+    Settlement,
+    WrittenFile,
+)
 
 Allocate = Callable[..., AllocatedExecution]
 
@@ -42,10 +56,31 @@ async def claim(pool: Pool, _allocate: Allocate, _first: int) -> None:
     await batches.claim(await batches.last_start(), ClaimTerms(), HOLDER)
 
 
+async def deliver(pool: Pool, _allocate: Allocate, first: int) -> None:
+    batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
+    leased = await batches.claim(await batches.last_start(), ClaimTerms(), HOLDER)
+    (planned,) = await batches.plan(leased.lease, [PlannedFile(0, 0, f"{first}.csv", 3)])
+    await deliveries.written(leased.lease, planned.id, WrittenFile(3, 99, "abc", 1, 3))
+    await batches.prepared(leased.lease)
+    taken = await deliveries.take(HOLDER)
+    assert taken is not None
+    await deliveries.begun(taken.lease, 1)
+    await PostgresLeases(pool).renew(taken.lease)
+    rejects = [Reject("AC1", RecordVerdict.REFUSED, "why")] * 500
+    await deliveries.rejected(taken.lease, 1, rejects, first=True)
+    outcome = Outcome(DeliveryStatus.PARTIAL, 2, 1, 0, 0, "why")
+    await deliveries.settled(taken.lease, 1, Settlement(outcome=outcome, knowledge=Knowledge(1), tries=1))
+
+
+async def find_nothing_to_do(pool: Pool, _allocate: Allocate, _first: int) -> None:
+    assert await PostgresBatches(pool).take_unprepared(HOLDER) is None
+    assert await PostgresDeliveries(pool).take(HOLDER) is None
+
+
 @pytest.mark.parametrize(
     ("use", "round_trips"),
-    [(keep, 1), (known, 1), (page, 1), (claim, 2)],
-    ids=["keep 100", "know 100", "page", "last start and claim"],
+    [(keep, 1), (known, 1), (page, 1), (claim, 2), (deliver, 10), (find_nothing_to_do, 2)],
+    ids=["keep 100", "know 100", "page", "last start and claim", "ten steps", "nothing to do"],
 )
 async def test_on_a_warm_connection_each_question_is_one_round_trip(
     relay: Relay,
