@@ -12,7 +12,12 @@ from globeco_allocation.domain.delivery import (
     Settlement,
 )
 from globeco_allocation.domain.earlier import EarlierAttempts
-from globeco_allocation.domain.errors import CliNotStartedError, FileNotWrittenError, RunNotFollowedError
+from globeco_allocation.domain.errors import (
+    CliNotStartedError,
+    DeliveryStepError,
+    FileNotWrittenError,
+    RunNotFollowedError,
+)
 from globeco_allocation.domain.judge import Judge, Judgement, Next
 from globeco_allocation.domain.lease import Lease
 from globeco_allocation.domain.retry import RetryTerms
@@ -71,16 +76,10 @@ class DeliverFile:
         """
         delivery, lease = work.delivery, work.lease
         order = _order(delivery)
-        permit = _Permit(self._deliveries, lease, delivery)
         try:
-            if not delivery.under_way:
-                await self._make_sure_of_the_file(delivery)
-            run = await self._accounting.run(order, permit)
-            judgement = await self._judge(delivery, lease, order, run)
-        except CliNotStartedError as error:
-            await permit.begin()
-            judgement = _not_started(delivery, str(error))
-        except (FileNotWrittenError, RunNotFollowedError) as error:
+            judgement = await self._attempt(delivery, lease, order)
+        except (FileNotWrittenError, RunNotFollowedError, DeliveryStepError) as error:
+            # The last one: all delivery was stopped right before the start.
             await self._deliveries.hindered(lease, str(error), _ASK_AGAIN_IN)
             return None
         settlement = self._settlement(delivery, judgement)
@@ -88,6 +87,17 @@ class DeliverFile:
         if self._remove_delivered and settlement.outcome.status is DeliveryStatus.DELIVERED:
             await self._files.remove(delivery.file_name)
         return settlement
+
+    async def _attempt(self, delivery: Delivery, lease: Lease, order: RunOrder) -> Judgement:
+        permit = _Permit(self._deliveries, lease, delivery)
+        if not delivery.under_way:
+            await self._make_sure_of_the_file(delivery)
+        try:
+            run = await self._accounting.run(order, permit)
+        except CliNotStartedError as error:
+            await permit.begin()
+            return _not_started(delivery, str(error))
+        return await self._judge(delivery, lease, order, run)
 
     async def _make_sure_of_the_file(self, delivery: Delivery) -> None:
         if delivery.file is None or not await self._files.stands(delivery.file_name, delivery.file):
