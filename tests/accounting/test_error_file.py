@@ -15,7 +15,10 @@ from globeco_allocation.adapters.subprocess_cli.error_file import (
     allow_long_fields,
     error_rows,
 )
-from globeco_allocation.domain import AccountingRun, DeliveryStatus, ErrorRow, Judge, PrintedCounts
+from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, PrintedCounts
+from globeco_allocation.domain.delivery import DeliveryStatus, Knowledge
+from globeco_allocation.domain.earlier import EarlierAttempts
+from globeco_allocation.domain.judge import Judge
 
 COLUMNS = (
     "portfolio_id,security_id,source_id,transaction_type,quantity,price,transaction_date,error_message\n"
@@ -170,10 +173,14 @@ async def test_a_hostile_file_takes_little_memory(path: Path, content: str) -> N
 async def test_an_unreadable_row_makes_the_whole_delivery_unknown_never_refused(path: Path) -> None:
     # Cut in the middle of "HTTP 207": what is left of it would read like words of the CLI.
     write(path, COLUMNS + "p,s,AC1,BUY,1,1,20260302,HTT")
-    judge = Judge(2)
+    run = AccountingRun(0, PrintedCounts(total=2, succeeded=1, failed=1))
+    judge = Judge(1, EarlierAttempts(Knowledge()))
+    for execution_id in (1, 2):
+        judge.expect(execution_id)
     for one in await read(path):
         judge.see(one)
-    outcome = judge.outcome(AccountingRun(0, PrintedCounts(total=2, succeeded=1, failed=1)))
+    list(judge.conclude(run))
+    outcome = judge.judgement(run).outcome
 
     assert (outcome.status, outcome.unknown_count) == (DeliveryStatus.FAILED, 1)
 
