@@ -104,8 +104,6 @@ class Following:
                 aclosing(self._api.changes(job.name, since)) as changes,
             ):
                 async for change in changes:
-                    if change.uid != job.uid:
-                        return replace(job, gone=True), since
                     job, since = change.after(job), change.version
                     if job.over:
                         break
