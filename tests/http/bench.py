@@ -49,6 +49,11 @@ def report(key: int = 1, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 (any
     return {name: value for name, value in record.items() if value is not ...}
 
 
+def one_portfolio_each(*keys: int) -> dict[int, str | None]:
+    """Portfolios by execution-service id, so many that every one of three lanes has some of a dozen."""
+    return {key: f"P-{key % 12}" for key in keys}
+
+
 class EveryPortfolio(dict[int, str | None]):
     """Knows the portfolio of every execution."""
 
