@@ -28,8 +28,13 @@ async def under_lease(leases: Leases, lease: Lease, work: Coroutine[Any, Any, T]
             done, _ = await asyncio.wait({task}, timeout=lease.holder.heartbeat.total_seconds())
             if done:
                 return task.result()
-            with suppress(StoreUnavailableError):
+            try:
                 await leases.renew(lease)
+            except StoreUnavailableError:
+                pass
+            except LeaseLostError:
+                if not task.done():  # else it had given the lease back itself before another one took it
+                    raise
     finally:
         await _cancelled(task)
         await _given_back(leases, lease)
