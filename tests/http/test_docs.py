@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from tests.http.bench import Bench
 
-from globeco_allocation.entrypoints.http import answers
+from globeco_allocation.entrypoints.http import answers, batch_answers
 from globeco_allocation.entrypoints.http.openapi import document
 from globeco_allocation.entrypoints.http.options import HttpOptions
 
@@ -104,6 +104,13 @@ def test_every_example_fits_its_schema(schema: dict[str, Any], example: object) 
         ("Receipt", answers.ResultAnswer),
         ("ReceiptList", answers.CreateAnswer),
         ("SendResult", answers.SendAnswer),
+        ("Batch", batch_answers.BatchAnswer),
+        ("BatchSummary", batch_answers.BatchSummaryAnswer),
+        ("BatchList", batch_answers.BatchListAnswer),
+        ("Delivery", batch_answers.DeliveryAnswer),
+        ("Reject", batch_answers.RejectAnswer),
+        ("Resolution", batch_answers.ResolutionAnswer),
+        ("Whereabouts", batch_answers.WhereaboutsAnswer),
         ("Health", answers.HealthAnswer),
         ("Readiness", answers.ReadinessAnswer),
         ("Error", answers.ErrorAnswer),

@@ -19,6 +19,9 @@ SUBPROCESS: Final = "subprocess"
 KUBERNETES: Final = "kubernetes"
 """The execution mode in which the accounting CLI is a Kubernetes Job."""
 
+EMPTY: Final = "empty"
+"""The status of a batch that holds nothing."""
+
 NOTHING_TO_SEND = "Nothing to send: no execution became ready since the last batch."
 
 _NOT_ENDED = {
@@ -128,7 +131,7 @@ def report_on(state: BatchState, execution_mode: str) -> SendReport:
 def batch_status(batch: Batch, deliveries: Sequence[Delivery]) -> str:
     """Return the worst of a batch's delivery statuses, ``claimed`` before they are planned, or ``empty``."""
     if not deliveries:
-        return "empty" if batch.prepared else DeliveryStatus.CLAIMED.value
+        return EMPTY if batch.prepared else DeliveryStatus.CLAIMED.value
     return min((one.status for one in deliveries), key=_WORST_FIRST.index).value
 
 

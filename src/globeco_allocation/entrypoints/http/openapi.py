@@ -5,28 +5,36 @@ It is written by hand, for the handlers decode and encode by hand; the tests hol
 
 from globeco_allocation import __version__
 from globeco_allocation.entrypoints.http import openapi_examples as examples
-from globeco_allocation.entrypoints.http.batches import MOST_REJECTS
-from globeco_allocation.entrypoints.http.errors import INTERNAL_FAULT, WINDOW_TAKEN
+from globeco_allocation.entrypoints.http.errors import WINDOW_TAKEN
 from globeco_allocation.entrypoints.http.observability import CORRELATION_HEADER
+from globeco_allocation.entrypoints.http.openapi_batches import (
+    list_batches,
+    resend_batch,
+    show_batch,
+    where_is_it,
+)
+from globeco_allocation.entrypoints.http.openapi_kinds import Json, ref
 from globeco_allocation.entrypoints.http.openapi_parts import (
     JSON,
     answer,
+    batch_ended,
+    batch_failed,
+    batch_goes_on,
     common_headers,
     fault,
     id_parameter,
-    integer_parameter,
     malformed,
     named_examples,
+    no_page,
     not_found,
     operation,
-    preference_applied,
+    page_parameters,
+    prefer_parameter,
     too_large,
     unavailable,
 )
-from globeco_allocation.entrypoints.http.openapi_schemas import Json, ref, schemas
+from globeco_allocation.entrypoints.http.openapi_schemas import schemas
 from globeco_allocation.entrypoints.http.options import HttpOptions
-from globeco_allocation.entrypoints.http.parameters import LARGEST_OFFSET, MOST_PER_PAGE, USUAL_PER_PAGE
-from globeco_allocation.entrypoints.http.send import LONGEST_WAIT_SECONDS
 
 _ABOUT = """
 Takes finished trade executions, finds their portfolios in the Trade Service, and sends them to Portfolio
@@ -43,8 +51,11 @@ def document(options: HttpOptions) -> Json:
     paths: Json = {
         "/api/v1/executions": {"get": _list(), "post": _create(options)},
         "/api/v1/executions/{id}": {"get": _get()},
+        "/api/v1/executions/{id}/delivery": {"get": where_is_it()},
         "/api/v1/executions/send": {"post": _send(options)},
-        "/api/v1/batches/{id}": {"get": _batch()},
+        "/api/v1/batches": {"get": list_batches()},
+        "/api/v1/batches/{id}": {"get": show_batch()},
+        "/api/v1/batches/{id}/resend": {"post": resend_batch(options)},
         "/healthz": {"get": _healthz()},
         "/readyz": {"get": _readyz()},
     }
@@ -123,7 +134,6 @@ def _create(options: HttpOptions) -> Json:
 
 
 def _list() -> Json:
-    wrong = f"The parameter limit must be one integer between 1 and {MOST_PER_PAGE}."
     return operation(
         "listExecutions",
         "executions",
@@ -131,22 +141,11 @@ def _list() -> Json:
         "By descending id. Totals are exact.",
         {
             "200": answer("A page.", "ExecutionList", {"the first of nine": examples.EXECUTION_LIST}),
-            "400": answer(
-                "A parameter is no integer, out of range, empty or repeated.",
-                "Error",
-                {
-                    "limit too large": examples.error(
-                        400, wrong, {"limit": "must be one integer between 1 and 1000"}
-                    )
-                },
-            ),
+            "400": no_page(),
             "500": fault(),
             "503": unavailable(),
         },
-        parameters=[
-            integer_parameter("limit", "Executions on a page.", 1, MOST_PER_PAGE, USUAL_PER_PAGE),
-            integer_parameter("offset", "Executions to leave out.", 0, LARGEST_OFFSET, 0),
-        ],
+        parameters=page_parameters("Executions"),
     )
 
 
@@ -164,50 +163,17 @@ def _get() -> Json:
     )
 
 
-def _batch() -> Json:
-    return operation(
-        "getBatch",
-        "batches",
-        "Show one batch",
-        "By the id that Send answers as `batchId`: its window, its file, and what became of it. "
-        f"Of the rejects, the first {MOST_REJECTS} are shown.",
-        {
-            "200": answer("The batch.", "Batch", {"one record refused": examples.BATCH}),
-            **not_found("There is no batch of this id."),
-        },
-        parameters=[id_parameter(7)],
-    )
-
-
 def _send(options: HttpOptions) -> Json:
     return operation(
         "sendExecutions",
         "executions",
         "Send what became ready since the last batch",
-        "Claims the batch, writes its transaction file and runs the accounting CLI on it. The answer "
+        "Claims the batch, writes its transaction files and has the accounting CLI load them. The answer "
         f"comes {options.send_wait_seconds:g} s after the request's arrival at the latest; what is not done "
         "by then goes on, and so it does when the caller hangs up. Takes no body; any that comes is ignored.",
         {
-            "200": answer(
-                "The batch has ended, or nothing was ready.",
-                "SendResult",
-                examples.SENT,
-                preference_applied(),
-            ),
-            "202": answer(
-                "The batch has not ended yet, or no accounting CLI is set.",
-                "SendResult",
-                examples.STILL_SENDING,
-                {
-                    **preference_applied(),
-                    "Location": {
-                        "description": "The batch.",
-                        "required": True,
-                        "schema": {"type": "string", "format": "uri-reference"},
-                        "example": "/api/v1/batches/7",
-                    },
-                },
-            ),
+            "200": batch_ended(examples.SENT),
+            "202": batch_goes_on(),
             "400": malformed(),
             "409": answer(
                 "Another sender claimed the same batch.",
@@ -220,23 +186,10 @@ def _send(options: HttpOptions) -> Json:
                 },
             ),
             "413": too_large(options),
-            "500": answer(
-                "The file was not written, or no record is known to be booked; or the service failed.",
-                "SendFailure",
-                examples.NOT_SENT | {"a fault": examples.error(500, INTERNAL_FAULT)},
-            ),
+            "500": batch_failed(),
             "503": unavailable(),
         },
-        parameters=[
-            {
-                "name": "Prefer",
-                "in": "header",
-                "description": "RFC 7240: `wait=N`, seconds to wait for the outcome, at most "
-                f"{LONGEST_WAIT_SECONDS}; or `respond-async`, an answer as soon as the batch is claimed.",
-                "schema": {"type": "string"},
-                "example": "wait=20",
-            }
-        ],
+        parameters=[prefer_parameter()],
     )
 
 

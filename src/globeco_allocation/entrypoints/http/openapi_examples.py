@@ -77,35 +77,6 @@ SEND_RESULT: Final[Json] = {
     "executionMode": "subprocess",
 }
 
-BATCH: Final[Json] = {
-    "id": 7,
-    "previousStartTime": "2026-11-22T20:23:30.081522Z",
-    "startTime": "2026-11-22T20:53:30.418116Z",
-    "requestedBy": "921874afa1a7ff9a",
-    "deliveries": [
-        {
-            "fileName": "transactions_20261122_205330_7.csv",
-            "status": "partial",
-            "attempts": 1,
-            "recordCount": 120,
-            "byteCount": 11284,
-            "checksum": "98ea6e4f216f2fb4b69fff9b3a44842c38686ca685f3f55dc48c5d3fb1107be4",
-            "acceptedCount": 119,
-            "rejectedCount": 1,
-            "unknownCount": 0,
-            "exitCode": 0,
-            "error": "119 of 120 records booked, 1 refused",
-            "rejects": [
-                {
-                    "sourceId": "AC44",
-                    "verdict": "refused",
-                    "reason": "security_id must be 24 characters",
-                }
-            ],
-        }
-    ],
-}
-
 
 def receipt_list(*results: Json) -> Json:
     """Make Create's answer to these results."""
@@ -151,21 +122,37 @@ SENT: Final[Json] = {
         "message": "Nothing to send: no execution became ready since the last batch.",
     },
 }
+SENT_AGAIN: Final[Json] = {"all booked now": SEND_RESULT}
+_UNDER_WAY: Final = SEND_RESULT | {"status": "processing"}
 STILL_SENDING: Final[Json] = {
-    "not ended in time": SEND_RESULT
-    | {"status": "processing", "message": "The accounting run is under way."},
-    "no accounting CLI is set": SEND_RESULT
+    "not ended in time": _UNDER_WAY | {"message": "The accounting run is under way."},
+    "behind an earlier batch": _UNDER_WAY
+    | {"message": "The file is written and waits for its accounting run; earlier batches go first."},
+    "no accounting CLI is set": _UNDER_WAY
     | {
-        "status": "processing",
         "message": "The file is written and stays where it is: no accounting CLI is set (CLI_COMMAND).",
         "executionMode": "none",
     },
+    "all delivery is stopped": _UNDER_WAY
+    | {
+        "message": "The file is written. All delivery is stopped until an operator decides "
+        "(globeco-allocation batches resolve): 1 of 120 records has the source id of a foreign row."
+    },
 }
-_SEND_FAULT = (
-    "0 of 120 records booked, 120 not known to be booked. The service does not try it again by itself."
+_TRIED_AGAIN = "0 of 120 records booked, 120 not known to be booked. It is tried again at 20:53:35 UTC."
+_FOR_GOOD = (
+    "0 of 1 records booked, 1 refused (such as: quantity: must be positive). The service does not try it "
+    "again by itself: send it again with POST /api/v1/batches/7/resend."
+)
+_NOT_WRITTEN = (
+    "The file transactions_20261122_205330_7.csv was not written: no space is left. It is tried again in a "
+    "moment."
 )
 NOT_SENT: Final[Json] = {
-    "the accounting run failed": error(
-        500, _SEND_FAULT, SEND_RESULT | {"status": "failed", "message": _SEND_FAULT}
-    ),
+    name: error(500, message, SEND_RESULT | {"status": "failed", "message": message})
+    for name, message in {
+        "the first attempt failed": _TRIED_AGAIN,
+        "failed for good": _FOR_GOOD,
+        "no file was written": _NOT_WRITTEN,
+    }.items()
 }

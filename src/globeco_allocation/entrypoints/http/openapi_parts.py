@@ -5,8 +5,10 @@ from typing import Any, Final
 from globeco_allocation.entrypoints.http import openapi_examples as examples
 from globeco_allocation.entrypoints.http.errors import INTERNAL_FAULT
 from globeco_allocation.entrypoints.http.observability import CORRELATION_HEADER
-from globeco_allocation.entrypoints.http.openapi_schemas import Json, ref
+from globeco_allocation.entrypoints.http.openapi_kinds import Json, ref
 from globeco_allocation.entrypoints.http.options import HttpOptions
+from globeco_allocation.entrypoints.http.parameters import LARGEST_OFFSET, MOST_PER_PAGE, USUAL_PER_PAGE
+from globeco_allocation.entrypoints.http.send import LONGEST_WAIT_SECONDS
 
 JSON: Final = "application/json"
 
@@ -68,6 +70,67 @@ def preference_applied() -> Json:
             "schema": {"type": "string"},
         }
     }
+
+
+def prefer_parameter() -> Json:
+    """Describe by which header a caller says how long it waits."""
+    return {
+        "name": "Prefer",
+        "in": "header",
+        "description": "RFC 7240: `wait=N`, seconds to wait for the outcome, at most "
+        f"{LONGEST_WAIT_SECONDS}; or `respond-async`, an answer as soon as the batch is claimed.",
+        "schema": {"type": "string"},
+        "example": "wait=20",
+    }
+
+
+def batch_ended(shown: Json) -> Json:
+    """Describe 200 of a send or resend."""
+    about = "The batch has ended, or nothing was ready."
+    return answer(about, "SendResult", shown, preference_applied())
+
+
+def batch_goes_on() -> Json:
+    """Describe 202."""
+    location: Json = {
+        "description": "The batch.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+        "example": "/api/v1/batches/7",
+    }
+    return answer(
+        "The batch has not ended yet; the message says how far it is, and what holds it up if anything does.",
+        "SendResult",
+        examples.STILL_SENDING,
+        {**preference_applied(), "Location": location},
+    )
+
+
+def batch_failed() -> Json:
+    """Describe 500 of a send or resend."""
+    return answer(
+        "A file was not written, or an attempt to deliver one failed: the message says when it is tried "
+        "again. Or the service failed.",
+        "SendFailure",
+        examples.NOT_SENT | {"a fault": examples.error(500, INTERNAL_FAULT)},
+        preference_applied(),
+    )
+
+
+def page_parameters(what: str) -> list[Json]:
+    """Describe by which parameters a page is chosen."""
+    return [
+        integer_parameter("limit", f"{what} on a page.", 1, MOST_PER_PAGE, USUAL_PER_PAGE),
+        integer_parameter("offset", f"{what} to leave out.", 0, LARGEST_OFFSET, 0),
+    ]
+
+
+def no_page() -> Json:
+    """Describe 400 of a list."""
+    reason = f"must be one integer between 1 and {MOST_PER_PAGE}"
+    wrong = examples.error(400, f"The parameter limit {reason}.", {"limit": reason})
+    about = "A parameter is no integer, out of range, empty or repeated."
+    return answer(about, "Error", {"limit too large": wrong})
 
 
 def malformed() -> Json:

@@ -1,21 +1,21 @@
 """The schemas of the OpenAPI document: what is sent and what is answered, field by field."""
 
-from typing import Any, Final
-
-from globeco_allocation.domain.delivery import DeliveryStatus, RecordVerdict
-from globeco_allocation.domain.execution import ID_LENGTH, LARGEST_ID, WORD_LENGTH
-from globeco_allocation.domain.money import INTEGER_DIGITS
+from globeco_allocation.domain.execution import ID_LENGTH, LARGEST_ID
+from globeco_allocation.entrypoints.http.openapi_batch_schemas import batch_schemas
+from globeco_allocation.entrypoints.http.openapi_kinds import (
+    Json,
+    amount,
+    count,
+    instant,
+    json_object,
+    kept_amount,
+    kept_instant,
+    optional,
+    ref,
+    short_text,
+    word,
+)
 from globeco_allocation.entrypoints.http.records import MOST_RECORDS
-
-Json = dict[str, Any]
-
-_BOUND: Final = 10**INTEGER_DIGITS
-_AMOUNT_TEXT: Final = f"Exact; at most {INTEGER_DIGITS} digits before the point, rounded half-up to 8 places."
-
-
-def ref(name: str) -> Json:
-    """Refer to a schema."""
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def schemas() -> Json:
@@ -31,16 +31,14 @@ def schemas() -> Json:
         "ReceiptList": _receipt_list(),
         "Receipt": _receipt(),
         "Execution": _execution(),
-        "ExecutionList": _object(
+        "ExecutionList": json_object(
             executions={"type": "array", "items": ref("Execution"), "maxItems": 1000},
             pagination=ref("Pagination"),
         ),
         "Pagination": _pagination(),
         "SendResult": _send_result(),
-        "Batch": _batch(),
-        "Delivery": _delivery(),
-        "Reject": _reject(),
-        "Health": _object(
+        **batch_schemas(),
+        "Health": json_object(
             status={"const": "ok"}, version={"type": "string", "description": "The service's version."}
         ),
         "Readiness": _readiness(),
@@ -69,33 +67,33 @@ def _execution_report() -> Json:
             "default": False,
             "description": "Whether more fills may come: open executions are skipped. Absent means false.",
         },
-        "executionStatus": _word("Such as `FULL` or `CPART`."),
+        "executionStatus": word("Such as `FULL` or `CPART`."),
         "tradeType": {"enum": ["BUY", "SELL"]},
-        "destination": _word("Where it was traded, such as `ML`."),
-        "securityId": {**_text(ID_LENGTH), "description": "Blanks at its end carry no meaning."},
-        "ticker": _word("Such as `IBM`."),
-        "quantity": _amount(exclusiveMinimum=0, text="Units ordered."),
-        "limitPrice": _optional(_amount(text="Price per unit.")),
-        "receivedTimestamp": _instant("When the Execution Service received the order."),
-        "sentTimestamp": _instant(
+        "destination": word("Where it was traded, such as `ML`."),
+        "securityId": {**short_text(ID_LENGTH), "description": "Blanks at its end carry no meaning."},
+        "ticker": word("Such as `IBM`."),
+        "quantity": amount(exclusiveMinimum=0, text="Units ordered."),
+        "limitPrice": optional(amount(text="Price per unit.")),
+        "receivedTimestamp": instant("When the Execution Service received the order."),
+        "sentTimestamp": instant(
             "When it sent the order out. The trade date is the calendar date of this instant in New York."
         ),
-        "lastFillTimestamp": _optional(_instant("The last fill.")),
-        "quantityFilled": _optional(_amount(minimum=0, text="Units filled. Absent means 0.")),
-        "totalAmount": _optional(_amount(minimum=0, text="Value of all fills. Absent means 0.")),
-        "averagePrice": _amount(exclusiveMinimum=0, text="Price per unit over all fills."),
+        "lastFillTimestamp": optional(instant("The last fill.")),
+        "quantityFilled": optional(amount(minimum=0, text="Units filled. Absent means 0.")),
+        "totalAmount": optional(amount(minimum=0, text="Value of all fills. Absent means 0.")),
+        "averagePrice": amount(exclusiveMinimum=0, text="Price per unit over all fills."),
     }
-    optional = {"isOpen", "limitPrice", "lastFillTimestamp", "quantityFilled", "totalAmount"}
+    may_be_absent = {"isOpen", "limitPrice", "lastFillTimestamp", "quantityFilled", "totalAmount"}
     return {
         "type": "object",
         "description": "An execution as a client reports it. Unknown fields are ignored; null is absent.",
-        "required": [name for name in fields if name not in optional],
+        "required": [name for name in fields if name not in may_be_absent],
         "properties": fields,
     }
 
 
 def _execution() -> Json:
-    return _object(
+    return json_object(
         id={
             "type": "integer",
             "format": "int32",
@@ -112,23 +110,23 @@ def _execution() -> Json:
             "description": "From the Trade Service, without padding; null only in rows of another program.",
         },
         ticker={"type": "string"},
-        quantity=_kept_amount(),
-        limitPrice=_optional(_kept_amount()),
-        receivedTimestamp=_kept_instant(),
-        sentTimestamp=_kept_instant(),
-        lastFillTimestamp=_optional(_kept_instant()),
-        quantityFilled=_kept_amount(),
-        totalAmount=_kept_amount(),
-        averagePrice=_kept_amount(),
+        quantity=kept_amount(),
+        limitPrice=optional(kept_amount()),
+        receivedTimestamp=kept_instant(),
+        sentTimestamp=kept_instant(),
+        lastFillTimestamp=optional(kept_instant()),
+        quantityFilled=kept_amount(),
+        totalAmount=kept_amount(),
+        averagePrice=kept_amount(),
         version={"type": "integer", "format": "int32"},
     )
 
 
 def _receipt_list() -> Json:
-    return _object(
-        processedCount=_count("Records created or deferred."),
-        skippedCount=_count("Records skipped."),
-        errorCount=_count("Records that failed."),
+    return json_object(
+        processedCount=count("Records created or deferred."),
+        skippedCount=count("Records skipped."),
+        errorCount=count("Records that failed."),
         results={
             "type": "array",
             "items": ref("Receipt"),
@@ -138,7 +136,7 @@ def _receipt_list() -> Json:
 
 
 def _receipt() -> Json:
-    receipt = _object(
+    receipt = json_object(
         executionServiceId={
             "type": "integer",
             "format": "int64",
@@ -165,23 +163,23 @@ def _receipt() -> Json:
 
 
 def _pagination() -> Json:
-    return _object(
-        totalElements=_count("Executions in all."),
-        totalPages=_count("Pages of this size in all."),
-        currentPage=_count("`offset / limit`, from 0."),
-        pageSize=_count("The limit."),
+    return json_object(
+        totalElements=count("In all."),
+        totalPages=count("Pages of this size in all."),
+        currentPage=count("`offset / limit`, from 0."),
+        pageSize=count("The limit."),
         hasNext={"type": "boolean"},
         hasPrevious={"type": "boolean"},
     )
 
 
 def _send_result() -> Json:
-    return _object(
-        processedCount=_count("Executions in the batch's file."),
-        fileName={"type": "string", "description": "Its bare name; empty when there was nothing to send."},
+    return json_object(
+        processedCount=count("Executions in the batch's files."),
+        fileName={"type": "string", "description": "The first file's bare name; empty when there is none."},
         status={"enum": ["success", "partial", "processing", "failed"]},
         message={"type": "string", "description": "For a person."},
-        batchId=_count("The batch that was claimed."),
+        batchId=count("The batch that was claimed."),
         jobName={"type": "string", "description": "The Kubernetes Job; empty without one."},
         jobStatus={"type": "string", "description": "Its status; empty without one."},
         executionMode={
@@ -191,47 +189,8 @@ def _send_result() -> Json:
     )
 
 
-def _batch() -> Json:
-    return _object(
-        id=_count("As Send answers it."),
-        previousStartTime=_kept_instant(),
-        startTime=_kept_instant(),
-        requestedBy={"type": "string", "description": "The correlation id of the request that claimed it."},
-        deliveries={
-            "type": "array",
-            "items": ref("Delivery"),
-            "description": "Its files; none when nothing was ready, or none is begun.",
-        },
-    )
-
-
-def _delivery() -> Json:
-    return _object(
-        fileName={"type": "string", "description": "Bare, unique for ever."},
-        status={"enum": [status.value for status in DeliveryStatus]},
-        attempts=_count("Runs of the accounting CLI that were begun."),
-        recordCount=_optional(_count("Executions in the file.")),
-        byteCount=_optional(_count("Its size.")),
-        checksum={"type": ["string", "null"], "description": "SHA-256 of its bytes, in hexadecimal."},
-        acceptedCount=_optional(_count("Records booked by the last run.")),
-        rejectedCount=_optional(_count("Records refused for good, or stored without being booked.")),
-        unknownCount=_optional(_count("Records of which neither is known.")),
-        exitCode={"type": ["integer", "null"], "description": "The last run's; 0 is not success."},
-        error={"type": ["string", "null"], "description": "Why it is not `delivered`, for a person."},
-        rejects={"type": "array", "items": ref("Reject"), "description": "The first ones, see the counts."},
-    )
-
-
-def _reject() -> Json:
-    return _object(
-        sourceId={"type": "string", "description": "AC and our id; empty where the CLI names none."},
-        verdict={"enum": [one.value for one in RecordVerdict if one is not RecordVerdict.ACCEPTED]},
-        reason={"type": "string", "description": "The words of Portfolio Accounting or its CLI."},
-    )
-
-
 def _readiness() -> Json:
-    return _object(
+    return json_object(
         status={"enum": ["ready", "not ready"]},
         checks={
             "type": "object",
@@ -242,54 +201,10 @@ def _readiness() -> Json:
 
 
 def _error() -> Json:
-    error = _object(
+    error = json_object(
         message={"type": "string", "description": "What is wrong and what to do, for a person."},
         status={"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status."},
-        timestamp=_kept_instant(),
+        timestamp=kept_instant(),
     )
     error["properties"]["details"] = {"type": "object", "description": "More, where there is more to say."}
     return error
-
-
-def _object(**properties: Json) -> Json:
-    return {"type": "object", "required": list(properties), "properties": properties}
-
-
-def _optional(schema: Json) -> Json:
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def _text(longest: int) -> Json:
-    return {"type": "string", "minLength": 1, "maxLength": longest}
-
-
-def _word(text: str) -> Json:
-    return {**_text(WORD_LENGTH), "description": text}
-
-
-def _instant(text: str) -> Json:
-    more = "RFC 3339 with an offset, years 2 to 9998; digits past the microsecond are cut off."
-    return {"type": "string", "format": "date-time", "description": f"{text} {more}"}
-
-
-def _kept_instant() -> Json:
-    return {"type": "string", "format": "date-time", "description": "UTC."}
-
-
-def _amount(text: str, **bounds: int) -> Json:
-    usual = {} if bounds else {"exclusiveMinimum": -_BOUND}
-    return {
-        "type": "number",
-        **usual,
-        **bounds,
-        "exclusiveMaximum": _BOUND,
-        "description": f"{text} {_AMOUNT_TEXT}",
-    }
-
-
-def _kept_amount() -> Json:
-    return {"type": "number", "description": "Exact, up to 8 places, never in exponent form."}
-
-
-def _count(text: str) -> Json:
-    return {"type": "integer", "minimum": 0, "description": text}
