@@ -560,6 +560,20 @@ class TestTakeovers:
 
         assert len(await world.deliveries.rejects(1, limit=9)) == 1
 
+    async def test_what_an_earlier_holder_recorded_of_the_attempt_is_forgotten_where_nothing_replaces_it(
+        self, world: World
+    ) -> None:
+        await world.written(2)
+        work = await world.take()
+        await world.deliveries.begun(work.lease, 1)
+        await world.deliveries.rejected(
+            work.lease, 1, [Reject("AC2", RecordVerdict.UNKNOWN, "EOF")], first=True
+        )
+
+        await world.deliver(ScriptedCli([(ended(2), ())]))(work)
+
+        assert await world.deliveries.rejects(1, limit=9) == ()
+
 
 async def following(
     world: World, deliver: DeliverFile, work: LeasedDelivery
