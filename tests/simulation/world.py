@@ -128,9 +128,10 @@ class World:
         for replica in self._replicas:
             if replica is not None:
                 replica.life.crash()
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
-        self.loop.run_until_complete(_rest())
+        while left := asyncio.all_tasks(self.loop):
+            for task in left:
+                task.cancel()
+            self._run(asyncio.wait(left))
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
@@ -185,8 +186,13 @@ class World:
     def resolve(self, number: int) -> None:
         """Have an operator settle one of the deliveries by hand, if it may be."""
         if open_ones := [key for key, row in self.database.deliveries.items() if not row.delivery.status.ended]:
-            key = open_ones[number % len(open_ones)]
-            self._operate("resolutions", self.resolutions.resolve_delivery(key, "by hand", "an operator"))
+            self._resolve(open_ones[number % len(open_ones)])
+
+    def resolve_abandoned(self) -> None:
+        """Have an operator settle by hand whatever is under way, as far as nobody works on it."""
+        for key, row in self.database.deliveries.items():
+            if row.delivery.under_way:
+                self._resolve(key)
 
     def clear_stop(self, *, mend: bool) -> None:
         """Have an operator clear a stop, after mending the books or not."""
@@ -275,9 +281,6 @@ class World:
         self.set_odds(CALM)
         self.books.calm_down()
         self.note("world", "CALM")
-        self.wait(5.0)  # what was decided before may still happen
-        for number in range(len(self._replicas)):
-            self.start(number)
         self._let_everything_end()
         self._send_until_all_is_claimed()
         self._let_everything_end()
@@ -289,10 +292,16 @@ class World:
     def _send_until_all_is_claimed(self) -> None:
         until = self.loop.seconds + _PATIENCE_SECONDS
         while self._kept and self._unclaimed():
+            self._start_all()
             self.send(0)
             self.wait(2.0)
             if self.loop.seconds > until:
                 raise StuckError("no send claims what was kept")
+
+    def _start_all(self) -> None:
+        # Not only once: a crash that was decided before the calm may come late.
+        for number in range(self.size):
+            self.start(number)
 
     def _unclaimed(self) -> bool:
         newest = self.database.execution(self._kept)
@@ -302,6 +311,7 @@ class World:
     def _let_everything_end(self) -> None:
         until = self.loop.seconds + _PATIENCE_SECONDS
         while not self._is_at_rest():
+            self._start_all()
             self.wait(2.0)
             self.clear_stop(mend=True)
             if self.loop.seconds > until:
@@ -349,6 +359,9 @@ class World:
             answer = error
         self.note("hand", f"{call} -> {answer}")
         self.watch.observe("hand", call, (), answer)
+
+    def _resolve(self, key: int) -> None:
+        self._operate("resolutions", self.resolutions.resolve_delivery(key, "by hand", "an operator"))
 
     async def _resend(self, batch_id: int) -> object:
         return await self.ports.deliveries.resend(batch_id, "an operator")
@@ -398,11 +411,6 @@ _METRICS = Metrics()  # one for all: nobody reads it
 async def _serve(replica: Replica) -> None:
     async with replica.dispatcher:
         await replica.told_to_end.wait()
-
-
-async def _rest() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 def _execution(number: int) -> NewExecution:
