@@ -317,7 +317,7 @@ BEGIN
        AND (d.under_way OR NOT EXISTS (SELECT FROM delivery_stop AS s WHERE s.cleared_timestamp IS NULL))
        AND NOT EXISTS (
            SELECT FROM batch_claim AS c
-            WHERE c.prepared_timestamp IS NULL AND c.queue_number < d.queue_number
+            WHERE c.prepared_timestamp IS NULL AND c.queue_number < d.queue_number AND c.batch_id <> d.batch_id
        )
        -- What keeps it back, in its lane or beside another lane count: whatever stands before it; and also
        -- behind it, what is begun or held. That comes about when a resend, with the number that it drew, is
