@@ -132,6 +132,15 @@ def test_these_words_are_false(text: str) -> None:
         ("CLI_COMMAND", "portfolio-cli 'process {filename}"),
         ("CLI_COMMAND", "portfolio-cli {filename} {what}"),
         ("FILE_QUANTITY", "filled"),
+        ("DELIVERY_LANES", "0"),
+        ("DELIVERY_LANES", "33"),
+        ("DELIVERY_RETRY_MAX_ATTEMPTS", "0"),
+        ("DELIVERY_RETRY_BASE_DELAY_SECONDS", "0"),
+        ("BATCH_FILE_MAX_RECORDS", "0"),
+        ("BATCH_FILE_MAX_RECORDS", "100_000"),
+        ("KUBERNETES_BATCH_ENABLED", "maybe"),
+        ("KUBERNETES_BATCH_JOB_TIMEOUT_SECONDS", "0"),
+        ("KUBERNETES_BATCH_JOB_RETRY_LIMIT", "0"),
         ("LOG_LEVEL", "loud"),
         ("MAX_REQUEST_BYTES", "0"),
         ("CORS_ALLOWED_ORIGINS", "*,https://portal.example.org"),
@@ -190,6 +199,46 @@ def test_aliases_count_and_the_proper_names_beat_them() -> None:
 def test_a_faulty_alias_is_named_only_where_it_counts() -> None:
     assert faults(DATABASE_PORT="x") == ["DATABASE_PORT"]
     assert Settings.load({"DATABASE_PORT": "x", "DB_PORT": "5432"}).db_port == 5432
+
+
+def test_a_command_without_a_file_is_a_fault_only_where_it_is_used() -> None:
+    """The deployed chart has one, beside its Kubernetes settings."""
+    command = "portfolio-cli process"
+
+    assert faults(CLI_COMMAND=command) == ["CLI_COMMAND"]
+    assert faults(CLI_COMMAND=command, KUBERNETES_BATCH_ENABLED="false") == ["CLI_COMMAND"]
+    assert Settings.load({"CLI_COMMAND": command, "KUBERNETES_BATCH_ENABLED": "true"}).cli_command == command
+
+
+def test_the_delivery_s_settings_have_the_designs_defaults() -> None:
+    settings = Settings.load({})
+
+    assert settings.delivery_lanes == 1
+    assert settings.delivery_retry_max_attempts == 3
+    assert settings.batch_file_max_records == 100_000
+    assert not settings.kubernetes_batch_enabled
+
+
+def test_the_settings_of_todays_chart_are_understood() -> None:
+    settings = Settings.load(
+        {
+            "KUBERNETES_BATCH_ENABLED": "true",
+            "KUBERNETES_BATCH_NAMESPACE": "globeco",
+            "KUBERNETES_BATCH_CLI_IMAGE": "registry.example/cli:1",
+            "KUBERNETES_BATCH_JOB_TIMEOUT_SECONDS": "600",
+            "KUBERNETES_BATCH_JOB_RETRY_LIMIT": "5",
+            "KUBERNETES_BATCH_SERVICE_ACCOUNT_NAME": "allocation",
+            "KUBERNETES_BATCH_NFS_PVC_NAME": "files",
+        }
+    )
+
+    assert settings.kubernetes_batch_enabled
+    assert settings.kubernetes_batch_namespace == "globeco"
+    assert settings.kubernetes_batch_cli_image == "registry.example/cli:1"
+    assert settings.kubernetes_batch_job_timeout_seconds == 600
+    assert settings.delivery_retry_max_attempts == 5  # the chart's limit counts attempts
+    assert settings.kubernetes_batch_service_account_name == "allocation"
+    assert settings.kubernetes_batch_nfs_pvc_name == "files"
 
 
 def test_a_password_keeps_its_blanks() -> None:

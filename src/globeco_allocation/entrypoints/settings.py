@@ -15,11 +15,10 @@ from typing import Self
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.domain.batch import FILE_MAX_RECORDS, FileQuantity
 from globeco_allocation.domain.lane import MOST_LANES
+from globeco_allocation.entrypoints.command_kind import command
 from globeco_allocation.entrypoints.setting import (
     DECLARATION,
-    Kind,
     Setting,
-    UnusableTextError,
     host,
     host_or_socket,
     number,
@@ -46,24 +45,6 @@ class LogLevel(StrEnum):
 
 # What deployments of the Go implementation may hold.
 _ALSO = {"warn": LogLevel.WARNING, "fatal": LogLevel.ERROR, "panic": LogLevel.ERROR}
-
-
-def _command() -> Kind[str]:
-    def read(text: str) -> str:
-        if text:
-            # Loaded only where a command is set: `--help` and `migrate` do without.
-            from globeco_allocation.adapters.subprocess_cli.command import CommandTemplate  # noqa: PLC0415
-
-            try:
-                CommandTemplate.parse(text)
-            except ValueError as error:
-                raise UnusableTextError(str(error)) from error
-        return text
-
-    # Without {filename} it is a fault only where it is used: the chart has one, beside Kubernetes settings.
-    return Kind(
-        "a command with {filename} among its arguments, and {output_dir}, {home}, {run} at will", read
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +171,7 @@ class Settings:
     cli_command: str = setting(
         "CLI_COMMAND",
         "",
-        _command(),
+        command(),
         "Runs the accounting CLI on a file, without a shell; if empty, files are written but not delivered",
         may_be_empty=True,
     )

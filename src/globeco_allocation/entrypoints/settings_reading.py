@@ -13,6 +13,9 @@ DEFAULT = "default"
 PASSWORD, PASSWORD_FILE = "db_password", "db_password_file"
 """The fields of the two settings that name the database's password."""
 
+COMMAND, KUBERNETES_ENABLED = "cli_command", "kubernetes_batch_enabled"
+"""The fields of the command, and of the setting that keeps it from being used."""
+
 _LARGEST_PASSWORD_FILE = 64 * 1024
 
 
@@ -81,7 +84,7 @@ class Reading:
 
 
 def read_settings(declared: Mapping[str, Setting], environ: Mapping[str, str]) -> Reading:
-    """Read every declared setting, and the password's file."""
+    """Read every declared setting, and the password's file; judge the command only where it is used."""
     found: dict[str, Found] = {}
     faults: list[SettingFault] = []
     for name, setting in declared.items():
@@ -92,8 +95,8 @@ def read_settings(declared: Mapping[str, Setting], environ: Mapping[str, str]) -
             told = isinstance(error, UnusableTextError) and not setting.secret
             reason = setting.shown(str(error)) if told else ""
             faults.append(SettingFault(source, setting.shown(text), setting.kind.allowed, reason))
-    fault = _read_password_file(declared, found)
-    return Reading(found, (*faults, fault) if fault else tuple(faults))
+    later = (_judge_command(declared, found), _read_password_file(declared, found))
+    return Reading(found, (*faults, *(fault for fault in later if fault is not None)))
 
 
 def _find(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -107,6 +110,15 @@ def _find(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
         if text or setting.may_be_empty:
             return variable, text
     return DEFAULT, setting.default
+
+
+def _judge_command(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:
+    """Refuse a command that names no file; the deployed chart has one, beside Kubernetes settings."""
+    command, kubernetes = found.get(COMMAND), found.get(KUBERNETES_ENABLED)
+    if not command or not command.value or (kubernetes and kubernetes.value) or "{filename}" in command.value:
+        return None
+    allowed = declared[COMMAND].kind.allowed
+    return SettingFault(command.source, command.value, allowed, "must hold {filename}")
 
 
 def _read_password_file(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:

@@ -48,7 +48,7 @@ def show_batch() -> Json:
         "batches",
         "Show one batch",
         "By the id that Send answers as `batchId`: its window, its files by lane and part, and what became "
-        f"of them. Of the rejects, the first {MOST_REJECTS} of a file are shown, {MOST_REJECTS_IN_ALL} in all.",
+        f"of them. Of the rejects, {MOST_REJECTS} of a file are shown, and {MOST_REJECTS_IN_ALL} in all.",
         {
             "200": answer(
                 "The batch.",
