@@ -97,6 +97,8 @@ class DeliverFile:
         except CliNotStartedError as error:
             await permit.begin()
             return _not_started(delivery, str(error))
+        if not (delivery.under_way or permit.begun):
+            await permit.begin()  # whoever prepared the run died before that was recorded
         return await self._judge(delivery, lease, order, run)
 
     async def _make_sure_of_the_file(self, delivery: Delivery) -> None:
@@ -153,9 +155,11 @@ class _Permit:
         self._deliveries = deliveries
         self._lease = lease
         self._attempt = delivery.attempt
+        self.begun = False
 
     async def begin(self) -> None:
         await self._deliveries.begun(self._lease, self._attempt)
+        self.begun = True
 
     async def identified(self, uid: str) -> None:
         await self._deliveries.identified(self._lease, self._attempt, uid)
