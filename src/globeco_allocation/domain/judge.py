@@ -36,6 +36,9 @@ _IF_PERHAPS_STORED = {
 }
 _STRAY = "the accounting CLI's error file names this record twice, or none of this file"
 _NOT_TOLD = "the accounting CLI left no word of this record"
+_TO_BE_CONFIRMED = (
+    "the accounting CLI left no counts: whether it booked the records that it does not name is unknown"
+)
 # In which words a record is listed that was found known after a run was cut off.
 _FOUND_KNOWN = {
     RecordVerdict.DUPLICATE: "sourceId: must be unique, though no attempt of ours can have stored it",
@@ -124,8 +127,9 @@ class Judge:
         """Yield what only the whole run tells; to be called once, after the last row, and read to its end."""
         if not run.completed:
             return
-        if not self._unlisted_are_stored(run) and self._listed_count < len(self._expected):
+        if self._listed_count < len(self._expected) and not self._unlisted_are_booked(run):
             self._lost_answers = True
+            yield from self._name_the_unlisted(run)
         if self._earlier.were_cut_off:
             yield from self._judge_after_a_cut_off(run)
         if not self._unlisted_are_booked(run):
@@ -167,12 +171,16 @@ class Judge:
                 return key
         return None
 
+    def _judge_unlisted(self) -> Iterator[Reject]:
+        """Name the records of which the run does not tell: later attempts must not take them for stored."""
+        for key in self._expected:
+            if key in self._listed or self._earlier.stored_for_a_person(key) is not None:
+                continue
+            if self._in_flight.concerns(key):
+                self._in_flight.unanswered(key)
+            yield self._reject(source_id(key), RecordVerdict.UNKNOWN, _NOT_TOLD)
+
     def _judge_after_a_cut_off(self, run: AccountingRun) -> Iterator[Reject]:
-        if not self._unlisted_are_stored(run):
-            for key in self._expected:
-                if key not in self._listed and self._in_flight.concerns(key):
-                    self._in_flight.unanswered(key)
-                    yield self._reject(source_id(key), RecordVerdict.UNKNOWN, _NOT_TOLD)
         for key, verdict in self._in_flight.verdicts(self._first_new(run)):
             if verdict is RecordVerdict.ACCEPTED:
                 self._seen[verdict] += 1
