@@ -6,6 +6,7 @@ import pytest
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.domain.batch import FileQuantity
+from globeco_allocation.entrypoints import runner_kinds
 from globeco_allocation.entrypoints.setting import Kind, Setting, UnusableTextError
 from globeco_allocation.entrypoints.settings import LogLevel, Settings, declared
 from globeco_allocation.entrypoints.settings_reading import SettingsError, read_settings
@@ -239,6 +240,15 @@ def test_the_settings_of_todays_chart_are_understood() -> None:
     assert settings.delivery_retry_max_attempts == 5  # the chart's limit counts attempts
     assert settings.kubernetes_batch_service_account_name == "allocation"
     assert settings.kubernetes_batch_nfs_pvc_name == "files"
+
+
+def test_jobs_without_their_library_are_a_fault_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_kinds, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({"KUBERNETES_BATCH_ENABLED": "true"})
+
+    assert "install globeco-allocation[kubernetes]" in str(caught.value)
+    assert not Settings.load({"KUBERNETES_BATCH_ENABLED": "false"}).kubernetes_batch_enabled
 
 
 def test_a_password_keeps_its_blanks() -> None:

@@ -15,7 +15,7 @@ from typing import Self
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.domain.batch import FILE_MAX_RECORDS, FileQuantity
 from globeco_allocation.domain.lane import MOST_LANES
-from globeco_allocation.entrypoints.command_kind import command
+from globeco_allocation.entrypoints.runner_kinds import command, jobs_switch
 from globeco_allocation.entrypoints.setting import (
     DECLARATION,
     Setting,
@@ -225,7 +225,7 @@ class Settings:
     kubernetes_batch_enabled: bool = setting(
         "KUBERNETES_BATCH_ENABLED",
         "false",
-        truth(),
+        jobs_switch(),
         "Whether the accounting CLI runs as Kubernetes Jobs; `CLI_COMMAND` does not count then",
     )
     kubernetes_batch_namespace: str = setting(

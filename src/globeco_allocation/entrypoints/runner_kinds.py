@@ -1,6 +1,8 @@
-"""What the setting of the accounting CLI's command may hold."""
+"""What the settings may hold that choose how the accounting CLI is run."""
 
-from globeco_allocation.entrypoints.setting import Kind, UnusableTextError
+from importlib.util import find_spec
+
+from globeco_allocation.entrypoints.setting import Kind, UnusableTextError, truth
 
 
 def command() -> Kind[str]:
@@ -21,3 +23,16 @@ def command() -> Kind[str]:
     return Kind(
         "a command with {filename} among its arguments, and {output_dir}, {home}, {run} at will", read
     )
+
+
+def jobs_switch() -> Kind[bool]:
+    """Return the kind of the switch for Kubernetes Jobs, whose library is an extra."""
+    plain = truth()
+
+    def read(text: str) -> bool:
+        wanted = plain.read(text)
+        if wanted and find_spec("lightkube") is None:
+            raise UnusableTextError("needs the package's extra: install globeco-allocation[kubernetes]")
+        return wanted
+
+    return Kind(plain.allowed, read)
