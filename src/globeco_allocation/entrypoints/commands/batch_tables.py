@@ -1,8 +1,8 @@
 """``batches list`` and ``batches show``: batches for a person or a script."""
 
 import argparse
+import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -10,7 +10,9 @@ from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.pool import Pool
 from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
+from globeco_allocation.domain.batch import Batch
 from globeco_allocation.domain.delivery import Delivery, Reject, Resolution
+from globeco_allocation.entrypoints.commands.tables import count, instant, one_line, table
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.http.batch_answers import batch_answer, batch_list_answer
 from globeco_allocation.entrypoints.send_report import batch_status, waits_for_another_attempt
@@ -18,7 +20,7 @@ from globeco_allocation.entrypoints.settings import Settings
 
 _BATCH_TITLES = ("BATCH", "CLAIMED AT", "STATUS", "FILES", "RECORDS")
 _FILE_TITLES = ("FILE", "STATUS", "ATTEMPTS", "RECORDS", "BOOKED", "REJECTED", "UNKNOWN")
-_REJECT_TITLES = ("RECORD", "VERDICT", "REASON")
+_REJECT_TITLES = ("  RECORD", "VERDICT", "REASON")
 
 
 async def list_batches(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> ExitCode:
@@ -27,51 +29,69 @@ async def list_batches(arguments: argparse.Namespace, settings: Settings, pool: 
     page = await PostgresBatches(pool).page(limit=arguments.limit, offset=0)
     deliveries = await PostgresDeliveries(pool).of_batches([one.id for one in page.batches])
     if arguments.json:
-        print(msgspec.json.encode(batch_list_answer(page, deliveries, arguments.limit, 0)).decode())
+        print(_json(batch_list_answer(page, deliveries, arguments.limit, 0)))
         return ExitCode.OK
-    rows: list[tuple[str, ...]] = []
-    for batch in page.batches:
-        own = [one for one in deliveries if one.batch_id == batch.id]
-        records = sum(one.record_count for one in own)
-        rows.append(
-            (str(batch.id), _instant(batch.start), batch_status(batch, own), str(len(own)), str(records))
-        )
-    _print_table(_BATCH_TITLES, rows)
-    print(f"{page.total} in all; {len(rows)} shown")
-    await _print_stop(pool)
+    of_batch: dict[int, list[Delivery]] = {one.id: [] for one in page.batches}
+    for one in deliveries:
+        of_batch[one.batch_id].append(one)
+    lines = table(_BATCH_TITLES, [_batch(one, of_batch[one.id]) for one in page.batches])
+    total = f"{count(page.total, 'batch', 'batches')} in all; {len(page.batches)} shown"
+    print(*lines, total, sep="\n")
+    await print_stop(pool)
     return ExitCode.OK
 
 
 async def show_batch(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> ExitCode:
     """Print one batch with its files, and what was rejected and resolved of them."""
     del settings
-    batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
-    batch = await batches.get(arguments.batch)
+    deliveries = PostgresDeliveries(pool)
+    batch = await PostgresBatches(pool).get(arguments.batch)
     if batch is None:
-        print(f"There is no batch {arguments.batch} of this service.")
-        return ExitCode.FAILED
+        return no_batch(arguments.batch)
     files = await deliveries.of_batches((batch.id,))
-    rejects = {one.id: await deliveries.rejects(one.id, limit=arguments.rejects) for one in files}
+    # One more than is shown tells whether there are more.
+    rejects = {one.id: await deliveries.rejects(one.id, limit=arguments.rejects + 1) for one in files}
+    shown = {key: some[: arguments.rejects] for key, some in rejects.items()}
     resolutions = await PostgresResolutions(pool).of_deliveries([one.id for one in files])
     if arguments.json:
-        answer = batch_answer(batch, files, rejects, resolutions, await deliveries.stop())
-        print(msgspec.json.encode(answer).decode())
+        print(_json(batch_answer(batch, files, shown, resolutions, await deliveries.stop())))
         return ExitCode.OK
-    window = f"{_instant(batch.window.previous_start)} to {_instant(batch.start)}"
-    print(f"Batch {batch.id}: {batch_status(batch, files)}, ready from {window}")
-    _print_table(_FILE_TITLES, [_file(one) for one in files])
+    window = f"{instant(batch.window.previous_start)} to {instant(batch.start)}"
+    title = f"Batch {batch.id}: {batch_status(batch, files)}, ready from {window}"
+    print(title, *table(_FILE_TITLES, [_file(one) for one in files]), sep="\n")
     for one in files:
-        _print_details(one, rejects[one.id], [each for each in resolutions if each.delivery_id == one.id])
-    await _print_stop(pool)
+        own = [each for each in resolutions if each.delivery_id == one.id]
+        lines = [*_trouble(one), *_rejects(shown[one.id]), *_resolutions(own)]
+        if len(rejects[one.id]) > len(shown[one.id]):
+            lines.append(f"  the first {len(shown[one.id])} rejects; more with --rejects N")
+        if lines:
+            print(f"\n{one.file_name}", *lines, sep="\n")
+    await print_stop(pool)
     return ExitCode.OK
 
 
-async def _print_stop(pool: Pool) -> None:
+async def print_stop(pool: Pool) -> None:
+    """Say why nothing is delivered anywhere, if that is so."""
     stop = await PostgresDeliveries(pool).stop()
     if stop is not None:
         print(
-            f"All delivery is stopped since {_instant(stop.since)}, by batch {stop.batch_id}: {stop.reason}"
+            f"ALL DELIVERY IS STOPPED since {instant(stop.since)}, by batch {stop.batch_id}:"
+            f" {one_line(stop.reason)}\nOnce that is understood: batches resolve --stop --reason ..."
         )
+
+
+def no_batch(batch_id: int) -> ExitCode:
+    """Say that a batch is unknown: there is none, or it is the Go implementation's."""
+    print(f"globeco-allocation: there is no batch {batch_id} of this service", file=sys.stderr)
+    return ExitCode.FAILED
+
+
+def _batch(batch: Batch, files: Sequence[Delivery]) -> tuple[str, ...]:
+    status = batch_status(batch, files)
+    if any(waits_for_another_attempt(one) for one in files):
+        status += ", waits for another attempt"
+    records = sum(one.record_count for one in files)
+    return (str(batch.id), instant(batch.start), status, str(len(files)), str(records))
 
 
 def _file(delivery: Delivery) -> tuple[str, ...]:
@@ -88,31 +108,26 @@ def _file(delivery: Delivery) -> tuple[str, ...]:
     )
 
 
-def _print_details(delivery: Delivery, rejects: Sequence[Reject], resolutions: Sequence[Resolution]) -> None:
-    if delivery.error:
-        print(f"\n{delivery.file_name}: {delivery.error}")
+def _trouble(delivery: Delivery) -> list[str]:
+    lines = [f"  {one_line(delivery.error)}"] if delivery.error else []
     if waits_for_another_attempt(delivery) and delivery.not_before is not None:
-        print(f"{delivery.file_name}: tried again at {_instant(delivery.not_before)}")
-    if rejects:
-        _print_table(
-            _REJECT_TITLES, [(one.source_id, one.verdict.value, _line(one.reason)) for one in rejects]
-        )
-    for one in resolutions:
-        what = one.source_id or "the whole file"
-        print(f"{what}: resolved {_instant(one.resolved)} by {one.resolved_by}: {_line(one.reason)}")
+        lines.append(f"  tried again at {instant(delivery.not_before)}")
+    return lines
 
 
-def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    if not rows:
-        return
-    widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
-    for row in (titles, *rows):
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
+def _rejects(rejects: Sequence[Reject]) -> list[str]:
+    # One without a source id is a row of the error file that names none.
+    rows = [(f"  {one.source_id or '-'}", one.verdict.value, one_line(one.reason)) for one in rejects]
+    return table(_REJECT_TITLES, rows)
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
+def _resolutions(resolutions: Sequence[Resolution]) -> list[str]:
+    return [
+        f"  {one_line(one.source_id) or 'the whole file'}: resolved {instant(one.resolved)}"
+        f" by {one_line(one.resolved_by)}: {one_line(one.reason)}"
+        for one in resolutions
+    ]
 
 
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _json(answer: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()

@@ -1,6 +1,8 @@
 """Commands that work on the database of the settings, without the service."""
 
 import asyncio
+import logging
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -23,6 +25,8 @@ class _NotMigratedError(Exception):
 def run_on_database(name: str, work: Work, *, connections: int = 1) -> ExitCode:
     """Do *work* on the database of the settings, and say what keeps it from being done.
 
+    Ctrl-C, SIGTERM and SIGHUP cancel it, so that it gives back what it holds.
+
     Args:
         name: The command's, by which PostgreSQL shows its sessions.
         work: What is done.
@@ -33,6 +37,7 @@ def run_on_database(name: str, work: Work, *, connections: int = 1) -> ExitCode:
 
     Raises:
         SystemExit: the settings cannot be used.
+        KeyboardInterrupt: it was cancelled.
     """
     from globeco_allocation.adapters.postgres.errors import (  # noqa: PLC0415 (not for --help)
         DatabaseRefusedError,
@@ -41,6 +46,7 @@ def run_on_database(name: str, work: Work, *, connections: int = 1) -> ExitCode:
     from globeco_allocation.domain.errors import AllocationError, StoreUnavailableError  # noqa: PLC0415
 
     settings = settings_or_exit()
+    _keep_logs_from_the_output()
     try:
         return asyncio.run(_with_pool(settings, name, connections, work))
     except (DatabaseUnreachableError, StoreUnavailableError) as error:
@@ -54,6 +60,8 @@ async def _with_pool(settings: "Settings", name: str, connections: int, work: Wo
     from globeco_allocation.adapters.postgres.pool import open_pool  # noqa: PLC0415
     from globeco_allocation.adapters.postgres.schema import schema_is_there  # noqa: PLC0415
 
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(one, signal.raise_signal, signal.SIGINT)
     address = settings.database
     await knock(address)
     async with open_pool(
@@ -64,6 +72,16 @@ async def _with_pool(settings: "Settings", name: str, connections: int, work: Wo
                 f"database {address.name!r} lacks tables of this version: run `globeco-allocation migrate`"
             )
         return await work(settings, pool)
+
+
+def _keep_logs_from_the_output() -> None:
+    """Log only what is grave, and to standard error: a command says the rest in words of its own."""
+    import structlog  # noqa: PLC0415 (not for --help)
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def _failed(error: Exception, code: ExitCode) -> ExitCode:

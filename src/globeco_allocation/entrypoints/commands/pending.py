@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from globeco_allocation.entrypoints.commands.arguments import Subcommands, positive
+from globeco_allocation.entrypoints.commands.on_database import run_on_database
+from globeco_allocation.entrypoints.commands.tables import count, instant, one_line, table
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -26,7 +29,6 @@ retried is not in error; 2 the settings are wrong; 3 the database cannot be reac
 """
 
 _USUALLY_LISTED = 1000
-_LARGEST_ID = 2**31 - 1
 _TITLES = ("ID", "STATUS", "SINCE", "ATTEMPTS", "REASON")
 
 Work = Callable[["PendingExecutions"], Awaitable[ExitCode]]
@@ -35,31 +37,25 @@ Work = Callable[["PendingExecutions"], Awaitable[ExitCode]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what to do with pending executions."""
     parser.epilog = EPILOG
-    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-    listing = what.add_parser(
-        "list", help="print pending executions, those in error first", allow_abbrev=False
-    )
+    what = Subcommands(parser)
+    listing = what.add("list", "print pending executions, those in error first")
     listing.add_argument("--errors", action="store_true", help="only those in error")
     listing.add_argument(
         "--limit",
-        type=_positive,
+        type=positive,
         default=_USUALLY_LISTED,
         metavar="N",
         help="how many to print (default: %(default)s)",
     )
     listing.add_argument("--json", action="store_true", help="print one JSON object")
-    retry = what.add_parser(
-        "retry", help="have executions in error looked up again, at once", allow_abbrev=False
-    )
+    retry = what.add("retry", "have executions in error looked up again, at once")
     retry.add_argument(
-        "ids", type=_positive, nargs="*", metavar="ID", help="executionServiceId (default: all in error)"
+        "ids", type=positive, nargs="*", metavar="ID", help="executionServiceId (default: all in error)"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List or retry."""
-    from globeco_allocation.entrypoints.commands.on_database import run_on_database  # noqa: PLC0415
-
     work = _list(arguments) if arguments.what == "list" else _retry(arguments.ids)
 
     async def on_pending(_settings: "Settings", pool: "Pool") -> ExitCode:
@@ -86,7 +82,8 @@ def _list(arguments: argparse.Namespace) -> Work:
 def _retry(ids: list[int]) -> Work:
     async def work(pending: "PendingExecutions") -> ExitCode:
         retried = await pending.retry(set(ids) if ids else None)
-        print(f"{_executions(len(retried))} to be looked up again; the running service does it in seconds")
+        again = count(len(retried), "execution")
+        print(f"{again} to be looked up again; the running service does it in seconds")
         others = sorted(set(ids) - retried)
         if others:
             listed = ", ".join(map(str, others))
@@ -102,16 +99,14 @@ def _as_table(found: "Sequence[PendingExecution]", counts: "PendingCounts") -> s
         (
             str(one.execution.execution_service_id),
             one.status.value,
-            one.deferred.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            instant(one.deferred),
             str(one.attempts),
-            " ".join(one.reason.split()),
+            one_line(one.reason),
         )
         for one in found
     ]
-    shown = [_TITLES, *rows] if rows else []
-    widths = [max(len(row[column]) for row in shown) for column in range(len(_TITLES))] if shown else []
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
-    return "\n".join([*lines, f"{counts.pending} pending, {counts.error} in error; {len(found)} shown"])
+    total = f"{counts.pending} pending, {counts.error} in error; {len(found)} shown"
+    return "\n".join([*table(_TITLES, rows), total])
 
 
 def _as_json(found: "Sequence[PendingExecution]", counts: "PendingCounts") -> str:
@@ -119,9 +114,9 @@ def _as_json(found: "Sequence[PendingExecution]", counts: "PendingCounts") -> st
         {
             "executionServiceId": one.execution.execution_service_id,
             "status": one.status.value,
-            "since": _instant(one.deferred),
+            "since": _exact(one.deferred),
             "attempts": one.attempts,
-            "nextAttempt": _instant(one.next_attempt),
+            "nextAttempt": _exact(one.next_attempt),
             "reason": one.reason,
         }
         for one in found
@@ -129,15 +124,5 @@ def _as_json(found: "Sequence[PendingExecution]", counts: "PendingCounts") -> st
     return json.dumps({"pending": counts.pending, "error": counts.error, "executions": executions}, indent=2)
 
 
-def _instant(moment: datetime) -> str:
+def _exact(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _executions(count: int) -> str:
-    return f"{count} execution{'' if count == 1 else 's'}"
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _LARGEST_ID:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_LARGEST_ID}")
-    return int(text)
