@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from globeco_allocation.adapters.subprocess_cli.error_file import (
+from globeco_allocation.adapters.output_files.error_file import (
     LONGEST_ROW,
     MOST_COMMAS,
     allow_long_fields,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from globeco_allocation.adapters.subprocess_cli.error_file import allow_long_fields, error_rows
+from globeco_allocation.adapters.output_files.error_file import allow_long_fields, error_rows
 from globeco_allocation.adapters.subprocess_cli.printed_counts import complaint, printed_counts, tail
 from globeco_allocation.domain import (
     AccountingRun,

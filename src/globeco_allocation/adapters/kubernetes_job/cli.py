@@ -24,8 +24,8 @@ from globeco_allocation.adapters.kubernetes_job.template import (
     is_later_attempt,
     may_touch_the_same,
 )
-from globeco_allocation.adapters.subprocess_cli.error_file import allow_long_fields, error_rows
-from globeco_allocation.adapters.subprocess_cli.leftovers import Leftovers
+from globeco_allocation.adapters.output_files.error_file import allow_long_fields, error_rows
+from globeco_allocation.adapters.output_files.leftovers import Leftovers
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, RunOrder
 from globeco_allocation.domain.errors import CliNotStartedError, RunNotFollowedError, StoreUnavailableError
 from globeco_allocation.ports.accounting import RunPermit

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from globeco_allocation.adapters.bare_name import check_bare
 from globeco_allocation.adapters.blocking import acquire, finish
+from globeco_allocation.adapters.output_files.error_file import allow_long_fields, error_rows
+from globeco_allocation.adapters.output_files.leftovers import Leftovers
 from globeco_allocation.adapters.subprocess_cli.child import Child
 from globeco_allocation.adapters.subprocess_cli.command import CommandTemplate, Values
 from globeco_allocation.adapters.subprocess_cli.directory import reason
 from globeco_allocation.adapters.subprocess_cli.ended_run import EndedRuns
 from globeco_allocation.adapters.subprocess_cli.engine import Engine
 from globeco_allocation.adapters.subprocess_cli.environment import child_environment
-from globeco_allocation.adapters.subprocess_cli.error_file import allow_long_fields, error_rows
 from globeco_allocation.adapters.subprocess_cli.lane_lock import HeldLane, locks_work
 from globeco_allocation.adapters.subprocess_cli.lane_turns import LaneTurns
-from globeco_allocation.adapters.subprocess_cli.leftovers import Leftovers
 from globeco_allocation.adapters.subprocess_cli.living_process import ProcessMark
 from globeco_allocation.adapters.subprocess_cli.preparation import Preparation
 from globeco_allocation.adapters.subprocess_cli.run_record import RunRecord, RunRecords
