@@ -94,7 +94,9 @@ class Found(NamedTuple):
 
     @property
     def verdicts(self) -> dict[int, RecordVerdict]:
-        return {execution_id_of(one.source_id) or 0: one.verdict for one in self.rejects}
+        """Of each record of the file that is named."""
+        named = ((execution_id_of(one.source_id), one.verdict) for one in self.rejects)
+        return {key: verdict for key, verdict in named if key is not None}
 
 
 class Attempts:
@@ -237,6 +239,7 @@ class TestOneRun:
 
         assert found.counted == counted
         assert found.next is Next.RETRY
+        assert found.verdicts == dict.fromkeys(range(1, records + 1), UNKNOWN)
 
     @pytest.mark.parametrize(
         "run",
@@ -361,6 +364,12 @@ class TestWithoutCounts:
         assert found.counted == (FAILED, 0, 0, 2)
         assert found.next is Next.CONFIRM
         assert "left no counts" in found.outcome.error
+
+    def test_all_the_records_that_are_not_named_are_one_reject(self) -> None:
+        (reject,) = judged(1000, SILENT).rejects
+
+        assert (reject.source_id, reject.verdict) == ("", UNKNOWN)
+        assert "left no counts" in reject.reason
 
     def test_a_confirming_run_in_which_all_are_known_is_delivered(self) -> None:
         attempts = Attempts(3)
@@ -556,6 +565,26 @@ class TestAfterACutOff:
         attempts.then(KILLED)
 
         assert attempts.loading(*known(1, 2, 3, 4)).verdicts == {2: UNCONFIRMED}
+
+    def test_a_record_of_which_there_was_no_word_may_have_been_in_flight_later(self) -> None:
+        attempts = Attempts(3)
+        attempts.then(ended(3, 1, 2))  # its error file is lost
+        attempts.then(KILLED)
+
+        found = attempts.loading(*known(1, 2), *down(3))
+        last = attempts.loading(*known(1, 2, 3))
+
+        assert found.verdicts == {1: UNKNOWN, 2: UNKNOWN, 3: UNKNOWN}
+        assert last.verdicts == {1: UNCONFIRMED, 2: UNCONFIRMED, 3: UNCONFIRMED}
+
+    def test_a_confirming_run_that_was_cut_off_leaves_its_last_record_unconfirmed(self) -> None:
+        attempts = Attempts(3)
+        attempts.then(SILENT)
+        attempts.then(KILLED)
+
+        found = attempts.then(SILENT, *known(1, 2, 3))
+
+        assert (found.verdicts, found.next) == ({3: UNCONFIRMED}, Next.END)
 
     def test_an_unconfirmed_record_stays_so(self) -> None:
         attempts = Attempts(3)

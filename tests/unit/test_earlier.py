@@ -80,9 +80,19 @@ def test_of_very_many_the_words_of_some_are_kept() -> None:
     )
 
 
+def test_an_unknown_reject_without_a_record_stands_for_all_that_are_not_named() -> None:
+    earlier = after(Knowledge(1, cut_offs=1), RecordVerdict.NOT_BOOKED)
+    earlier.see(Reject("", RecordVerdict.UNKNOWN, "no counts"))
+
+    assert earlier.may_be_new_since(2)
+    assert not earlier.may_be_new_since(1)  # that one is stored
+    assert not earlier.is_unknown(2)
+
+
 def test_a_reject_that_names_no_record_of_ours_tells_nothing() -> None:
     earlier = EarlierAttempts(Knowledge(1))
     earlier.see(Reject("", RecordVerdict.REFUSED, "insufficient fields"))
 
     assert not earlier.never_stored(0)
+    assert not earlier.may_be_new_since(1)
     assert earlier.all_stored_for_a_person() == []

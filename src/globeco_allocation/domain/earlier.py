@@ -21,13 +21,19 @@ class EarlierAttempts:
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         self._never_stored, self._foreign, self._unknown = IdSet(), IdSet(), IdSet()
+        self._others_are_unknown = False
         self._not_booked, self._unconfirmed = IdSet(), IdSet()
         self._words: dict[int, str] = {}
 
     def see(self, reject: Reject) -> None:
-        """Take in one reject of the newest attempt that tells something."""
+        """Take in one reject of the newest attempt that tells something.
+
+        An unknown one without a record stands for all that the attempt did not name.
+        """
         key = execution_id_of(reject.source_id)
         if key is None:
+            if reject.verdict is RecordVerdict.UNKNOWN:
+                self._others_are_unknown = True
             return
         if reject.verdict in _NEVER_STORED:
             self._never_stored.add(key)
@@ -50,14 +56,20 @@ class EarlierAttempts:
         """Tell whether no attempt before the cut-off ones can have stored the record."""
         return self.knowledge.attempt == 0 or key in self._never_stored
 
+    def is_unknown(self, key: int) -> bool:
+        """Tell whether the newest attempt that tells named the record as unknown."""
+        return key in self._unknown
+
     def may_be_new_since(self, key: int) -> bool:
         """Tell whether the record may have been stored by a run after the newest attempt that tells.
 
-        One that this attempt found booked, or foreign, was not.
+        One that this attempt found booked, foreign or otherwise stored was not.
         """
         if self.knowledge.attempt == 0 or key in self._unknown:
             return True
-        return key in self._never_stored and key not in self._foreign
+        if key in self._never_stored:
+            return key not in self._foreign
+        return self._others_are_unknown and self.stored_for_a_person(key) is None
 
     def stored_for_a_person(self, key: int) -> tuple[RecordVerdict, str] | None:
         """Return what was found out for good of a record that is stored, but not known to be booked."""

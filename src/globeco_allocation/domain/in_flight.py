@@ -45,16 +45,16 @@ class InFlight:
     def verdicts(self, first_new: int | None) -> Iterator[tuple[int, RecordVerdict]]:
         """Yield each of the known ones with its verdict, given the first record that the run has stored."""
         doubtful = RecordVerdict.UNCONFIRMED if self.can_be_told(first_new) else RecordVerdict.UNKNOWN
-        last: int | None = None
+        last: dict[bool, int] = {}
         for key in self._known:
             never_stored = self._earlier.never_stored(key)
             if first_new is not None and key > first_new:  # no run that was cut off has come so far
                 yield key, RecordVerdict.DUPLICATE if never_stored else RecordVerdict.ACCEPTED
-            elif not never_stored:  # it may have been stored before them, or by any of them
+            elif self._earlier.is_unknown(key):  # it may have been stored before them, or by any of them
                 yield key, doubtful
             else:
-                if last is not None:
-                    yield last, RecordVerdict.ACCEPTED
-                last = key
-        if last is not None:
-            yield last, doubtful
+                if never_stored in last:
+                    yield last[never_stored], RecordVerdict.ACCEPTED
+                last[never_stored] = key
+        for key in last.values():
+            yield key, doubtful

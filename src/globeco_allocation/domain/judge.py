@@ -15,7 +15,14 @@ from globeco_allocation.domain.delivery import DeliveryStatus, Knowledge, Outcom
 from globeco_allocation.domain.earlier import EarlierAttempts
 from globeco_allocation.domain.id_set import IdSet
 from globeco_allocation.domain.in_flight import InFlight
-from globeco_allocation.domain.judge_words import explain
+from globeco_allocation.domain.judge_words import (
+    FOUND_KNOWN,
+    IN_OUR_WORDS,
+    NOT_TOLD,
+    STRAY,
+    TO_BE_CONFIRMED,
+    explain,
+)
 from globeco_allocation.domain.source_id import execution_id_of, source_id
 from globeco_allocation.domain.verdict import RowReader
 
@@ -24,26 +31,10 @@ LONGEST_REASON = 500
 
 _LONGEST_EXAMPLE = 120
 
-# Whose own words hold addresses, and nothing that a sender could mend.
-_IN_OUR_WORDS = {
-    RecordVerdict.NOT_SENT: "Portfolio Accounting could not be reached, or did not store it",
-    RecordVerdict.UNKNOWN: "Portfolio Accounting's answer was lost or cannot be read",
-}
 # What a verdict of this run means for a record that an earlier one may have stored.
 _IF_PERHAPS_STORED = {
     RecordVerdict.DUPLICATE: RecordVerdict.ACCEPTED,
     RecordVerdict.NOT_SENT: RecordVerdict.UNKNOWN,
-}
-_STRAY = "the accounting CLI's error file names this record twice, or none of this file"
-_NOT_TOLD = "the accounting CLI left no word of this record"
-_TO_BE_CONFIRMED = (
-    "the accounting CLI left no counts: whether it booked the records that it does not name is unknown"
-)
-# In which words a record is listed that was found known after a run was cut off.
-_FOUND_KNOWN = {
-    RecordVerdict.DUPLICATE: "sourceId: must be unique, though no attempt of ours can have stored it",
-    RecordVerdict.UNCONFIRMED: "it may have been in flight when a run was cut off: look whether it is booked",
-    RecordVerdict.UNKNOWN: "it may have been in flight when a run was cut off",
 }
 
 
@@ -178,14 +169,25 @@ class Judge:
                 continue
             if self._in_flight.concerns(key):
                 self._in_flight.unanswered(key)
-            yield self._reject(source_id(key), RecordVerdict.UNKNOWN, _NOT_TOLD)
+            yield self._reject(source_id(key), RecordVerdict.UNKNOWN, NOT_TOLD)
+
+    def _name_the_unlisted(self, run: AccountingRun) -> Iterator[Reject]:
+        if self._unlisted_are_stored(run):
+            yield Reject("", RecordVerdict.UNKNOWN, TO_BE_CONFIRMED)  # one for all: they can be very many
+            return
+        for key in self._expected:
+            if key in self._listed or self._earlier.stored_for_a_person(key) is not None:
+                continue
+            if self._in_flight.concerns(key):
+                self._in_flight.unanswered(key)
+            yield self._reject(source_id(key), RecordVerdict.UNKNOWN, NOT_TOLD)
 
     def _judge_after_a_cut_off(self, run: AccountingRun) -> Iterator[Reject]:
         for key, verdict in self._in_flight.verdicts(self._first_new(run)):
             if verdict is RecordVerdict.ACCEPTED:
                 self._seen[verdict] += 1
             else:
-                yield self._reject(source_id(key), verdict, _FOUND_KNOWN[verdict])
+                yield self._reject(source_id(key), verdict, FOUND_KNOWN[verdict])
 
     def _as_before(self, key: int) -> Iterator[Reject]:
         before = self._earlier.stored_for_a_person(key)
@@ -194,13 +196,13 @@ class Judge:
 
     def _reject(self, named: str, verdict: RecordVerdict, reason: str) -> Reject:
         self._seen[verdict] += 1
-        self._words = self._words or _IN_OUR_WORDS.get(verdict, reason[:_LONGEST_EXAMPLE])
+        self._words = self._words or IN_OUR_WORDS.get(verdict, reason[:_LONGEST_EXAMPLE])
         return Reject(named, verdict, reason[:LONGEST_REASON])
 
     def _stray(self, named: str) -> Reject:
         self._lost_answers = True
         self._strays += 1  # it stands for no record of the file: that one stays unknown
-        return Reject(named, RecordVerdict.UNKNOWN, _STRAY)
+        return Reject(named, RecordVerdict.UNKNOWN, STRAY)
 
     @property
     def _listed_count(self) -> int:

@@ -5,6 +5,23 @@ from collections.abc import Mapping
 from globeco_allocation.domain.accounting_run import AccountingRun
 from globeco_allocation.domain.delivery import RecordVerdict
 
+IN_OUR_WORDS = {
+    RecordVerdict.NOT_SENT: "Portfolio Accounting could not be reached, or did not store it",
+    RecordVerdict.UNKNOWN: "Portfolio Accounting's answer was lost or cannot be read",
+}
+"""Of verdicts whose own words hold addresses, and nothing that a sender could mend."""
+
+FOUND_KNOWN = {
+    RecordVerdict.DUPLICATE: "sourceId: must be unique, though no attempt of ours can have stored it",
+    RecordVerdict.UNCONFIRMED: "it may have been in flight when a run was cut off: look whether it is booked",
+    RecordVerdict.UNKNOWN: "it may have been in flight when a run was cut off",
+}
+"""Of records that were found known after a run was cut off."""
+
+STRAY = "the accounting CLI's error file names this record twice, or none of this file"
+NOT_TOLD = "the accounting CLI left no word of this record"
+TO_BE_CONFIRMED = "the accounting CLI left no counts: whether it booked the records not named here is unknown"
+
 
 def explain(
     run: AccountingRun,
