@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint format wheel clean
+.PHONY: help demo dev test simulate lint format wheel clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -27,6 +27,10 @@ dev: wheel ## The whole stack on this machine, the service on http://localhost:8
 test: wheel ## All tests, against the built wheel; ARGS="-k window" passes arguments to pytest
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	$(RUN) pytest $(ARGS)
+
+simulate: wheel ## Ten thousand histories of crashes, pauses and faults; SEED=7 tells one in full, HISTORIES=500 takes fewer
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	$(RUN) tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(HISTORIES),--histories $(HISTORIES))
 
 lint: wheel ## Formatting, lint, types, and the direction of imports
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --all-groups

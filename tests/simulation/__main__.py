@@ -30,9 +30,7 @@ def _many(first: int, count: int) -> int:
     runs, seconds = 0, 0.0
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         last = first + count
-        chunks = [
-            pool.submit(_chunk, seed, min(_CHUNK, last - seed)) for seed in range(first, last, _CHUNK)
-        ]
+        chunks = [pool.submit(_chunk, seed, min(_CHUNK, last - seed)) for seed in range(first, last, _CHUNK)]
         for chunk in as_completed(chunks):
             failed, so_many, more_runs, more_seconds = chunk.result()
             if failed is not None:
@@ -43,7 +41,9 @@ def _many(first: int, count: int) -> int:
             if done * 20 // count > shown:
                 shown = done * 20 // count
                 print(f"{done} of {count} histories, {time.monotonic() - began:.0f} s", flush=True)
-    print(f"{runs} runs of the accounting CLI in {seconds / 86400:.1f} days of the world's own time: all well")
+    print(
+        f"{runs} runs of the accounting CLI in {seconds / 86400:.1f} days of the world's own time: all well"
+    )
     return 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tests.simulation.faults import CALM, Odds
+from tests.simulation.faults import CALM
 
 from globeco_allocation.adapters.memory.accounting import Fault, MemoryAccounting
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, PrintedCounts, RunOrder
@@ -83,7 +83,11 @@ class Books(MemoryAccounting):
         return super()._start(order)
 
     async def _load(
-        self, run: Any, records: list[list[str]], fault: Fault, *_: Any  # noqa: ANN401 - the twin's own
+        self,
+        run: Any,
+        records: list[list[str]],
+        fault: Fault,
+        *_: Any,  # noqa: ANN401 - the twin's own
     ) -> AccountingRun:
         name, file_name, odds = run.order.name, run.order.file_name, self.odds
         if self._happens(odds.exit_1):

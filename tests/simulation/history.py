@@ -81,7 +81,8 @@ def _take_a_step(world: World, random: Random) -> None:
         case "end":
             world.end(replica)
         case "abandon a run":
-            _abandon_a_run(world, random)
+            world.keep([_PORTFOLIOS[0]] * random.randrange(3, 9))
+            world.abandon_a_run(in_order=random.random() < 0.5, gone_for=random.choice((4.0, 16.0)))
         case "start":
             for each in range(world.size):
                 world.start(each)
@@ -116,23 +117,6 @@ _STEPS = (
     "lose a file",
     "other terms",
 )
-
-
-def _abandon_a_run(world: World, random: Random) -> None:
-    """All replicas go while a slow run goes on; an operator settles by hand what they had, and they return."""
-    world.keep([_PORTFOLIOS[0]] * random.randrange(3, 9))
-    world.send(0)
-    world.books.seconds_per_record = _TEMPOS[-1]
-    world.wait(random.choice((2.0, 5.0)))
-    for each in range(world.size):
-        if random.random() < 0.5:
-            world.end(each)
-        else:
-            world.crash(each, with_runs=False)
-    world.wait(random.choice((4.0, 16.0)))
-    world.resolve_abandoned()
-    for each in range(world.size):
-        world.start(each)
 
 
 def _spoil_the_next(world: World, random: Random) -> None:

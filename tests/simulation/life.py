@@ -125,7 +125,7 @@ class Life(Owner):
         if pause:
             self.pause(random.uniform(_LONGER_THAN_A_LEASE, _LONGEST_PAUSE))
         drawn = random.random()
-        await asyncio.sleep(drawn * 0.02 if drawn < 0.95 else drawn * 2)  # noqa: PLR2004
+        await asyncio.sleep(drawn * 0.02 if drawn < 0.95 else drawn * 2)
         while self.loop.time() < self.resumes:
             await asyncio.sleep(self.resumes - self.loop.time())
         if not self.alive:

@@ -116,9 +116,7 @@ class Owner:
             OWNER.reset(token)
 
 
-def _numbered(
-    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **named: Any
-) -> NumberedTask[T]:
+def _numbered(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **named: Any) -> NumberedTask[T]:
     task = NumberedTask(coro, loop=loop, **named)
     owner = OWNER.get()
     # A run is a process of its own: it outlives whoever started it.

@@ -179,7 +179,7 @@ class Watch:
         """Return the ids of all executions that were ever in a file."""
         return {int(one[2:]) for content in self._published.values() for one in _source_ids(content)}
 
-    def _require(self, truth: bool, otherwise: str) -> None:  # noqa: FBT001 - like assert
+    def _require(self, truth: bool, otherwise: str) -> None:
         if not truth and otherwise not in self.violations:
             self.violations.append(otherwise)
 

@@ -42,6 +42,7 @@ from globeco_allocation.ports.leases import Leases
 
 _RETRY = RetryTerms(attempts=3, first_delay=timedelta(seconds=5))
 _PATIENCE_SECONDS = 3000.0
+_SLOWLY = 15.0
 _SENT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 _WELL = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.PARTIAL, DeliveryStatus.RESOLVED})
 
@@ -185,14 +186,26 @@ class World:
 
     def resolve(self, number: int) -> None:
         """Have an operator settle one of the deliveries by hand, if it may be."""
-        if open_ones := [key for key, row in self.database.deliveries.items() if not row.delivery.status.ended]:
+        if open_ones := [
+            key for key, row in self.database.deliveries.items() if not row.delivery.status.ended
+        ]:
             self._resolve(open_ones[number % len(open_ones)])
 
-    def resolve_abandoned(self) -> None:
-        """Have an operator settle by hand whatever is under way, as far as nobody works on it."""
+    def abandon_a_run(self, *, in_order: bool, gone_for: float) -> None:
+        """Let all replicas go while a slow run goes on; an operator settles it by hand, and they return."""
+        self.send(0)
+        self.books.seconds_per_record = _SLOWLY
+        self.wait(5.0)
+        for number in range(self.size):
+            if in_order:
+                self.end(number)
+            else:
+                self.crash(number, with_runs=False)
+        self.wait(gone_for)
         for key, row in self.database.deliveries.items():
             if row.delivery.under_way:
                 self._resolve(key)
+        self._start_all()
 
     def clear_stop(self, *, mend: bool) -> None:
         """Have an operator clear a stop, after mending the books or not."""
@@ -396,9 +409,7 @@ class World:
             life,
             SendBatch(batches, deliveries, files, work_off, self.terms),
             work_off,
-            Dispatcher(
-                work_off, deliveries, files, accounting, _METRICS, lanes=self.terms.lane_count
-            ),
+            Dispatcher(work_off, deliveries, files, accounting, _METRICS, lanes=self.terms.lane_count),
         )
 
     def _complain(self, context: dict[str, Any]) -> None:
