@@ -81,6 +81,8 @@ class Plan:
         cut_off: Where the run is cut off; it has no other fault then.
         batch_size: Records in a request.
         prints: Whether its counts can be had.
+        loses_error_file: Whether the error file could not be written, though the counts tell of errors. A
+            report of what is not booked would be lost with it, so there is none then.
     """
 
     troubles: dict[int, Trouble] = field(default_factory=dict[int, Trouble])
@@ -88,6 +90,7 @@ class Plan:
     cut_off: CutOff | None = None
     batch_size: int = 1
     prints: bool = True
+    loses_error_file: bool = False
 
 
 FINE = Plan()
@@ -124,6 +127,9 @@ class Accounting:
             rows += self._request(plan, sent[start : start + plan.batch_size])
         failed = len(rows)
         counts = PrintedCounts(len(self.keys), len(self.keys) - failed, failed)
+        if plan.loses_error_file and rows:
+            self.answered, self.lost = set(), set(self.keys)
+            return AccountingRun(0, counts), []
         return AccountingRun(0, counts if plan.prints else None), rows
 
     def _load_until(self, cut: CutOff) -> None:
@@ -218,10 +224,19 @@ sound_runs = st.builds(
     batch_size=st.integers(1, 3),
     prints=st.booleans(),
 )
+unreported_runs = st.builds(
+    Plan,
+    troubles=st.dictionaries(
+        places, st.sampled_from([one for one in Trouble if one is not Trouble.NOT_BOOKED])
+    ),
+    down_from=st.none() | places,
+    batch_size=st.integers(1, 3),
+    loses_error_file=st.just(True),
+)
 halting_runs = st.builds(Plan, down_from=st.none() | places, batch_size=st.integers(1, 3))
 cut_off_runs = st.builds(Plan, cut_off=cut_offs)
-histories = st.lists(sound_runs | cut_off_runs, max_size=ATTEMPTS)
-without_cut_offs = st.lists(sound_runs, max_size=ATTEMPTS)
+histories = st.lists(sound_runs | unreported_runs | cut_off_runs, max_size=ATTEMPTS)
+without_cut_offs = st.lists(sound_runs | unreported_runs, max_size=ATTEMPTS)
 
 
 def some_of(keys: list[int], choice: int) -> set[int]:
