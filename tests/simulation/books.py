@@ -11,6 +11,7 @@ from typing import Any
 from tests.simulation.faults import CALM
 
 from globeco_allocation.adapters.memory.accounting import Fault, MemoryAccounting
+from globeco_allocation.adapters.memory.accounting_runs import CutOff
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, PrintedCounts, RunOrder
 from globeco_allocation.domain.errors import CliNotStartedError
 
@@ -19,16 +20,13 @@ _REFUSED = _POST + "dial tcp 192.0.2.1:8087: connect: connection refused"
 _CUT = (_POST + "EOF", "HTTP 502: bad gateway")
 
 
-class _CutOffError(Exception):
-    """The process is gone."""
-
-
 class Books(MemoryAccounting):
     """The accounting twin, whose runs go wrong by chance.
 
     Attributes:
         odds: How likely what goes wrong.
         foreign: Source ids under which rows of somebody else stand.
+        once_foreign: Those under which such rows stood at any time.
         doomed: Runs, by name, that are killed at their next record.
         cut_offs: How many runs of each file were cut off.
         blurred: Files of which a run was cut off that had other faults before, or left neither counts nor an
@@ -48,6 +46,7 @@ class Books(MemoryAccounting):
         self._vanished: dict[str, set[str]] = {}
         self.odds = CALM
         self.foreign: set[str] = set()
+        self.once_foreign: set[str] = set()
         self.doomed: set[str] = set()
         self.unreported: set[str] = set()
         self.cut_offs: Counter[str] = Counter()
@@ -65,6 +64,12 @@ class Books(MemoryAccounting):
         self.odds, self._is_down = CALM, False
         self.doomed.clear()
         self.seconds_per_record = 0.05
+
+    def collide(self, source_id: str) -> None:
+        """Put a row of somebody else under a source id."""
+        self.foreign.add(source_id)
+        self.once_foreign.add(source_id)
+        self.stored.add(source_id)
 
     def mend(self) -> None:
         """Take the foreign rows out of the books."""
@@ -84,47 +89,58 @@ class Books(MemoryAccounting):
 
     async def _load(
         self,
-        run: Any,
+        run: Any,  # noqa: ANN401 - the twin's own
         records: list[list[str]],
         fault: Fault,
-        *_: Any,  # noqa: ANN401 - the twin's own
+        cut_off: CutOff | None,  # noqa: ARG002 - drawn here
     ) -> AccountingRun:
-        name, file_name, odds = run.order.name, run.order.file_name, self.odds
-        if self._happens(odds.exit_1):
+        if self._happens(self.odds.exit_1):
             return AccountingRun(self._random.choice((1, None)), None, "processing failed")
-        end = AccountingRun(self._random.choice((-9, None)), None)
-        ends_at = len(records)
-        if self._happens(odds.timed_out):
-            end, ends_at = replace(end, timed_out=True), self._random.randrange(len(records))
-        elif self._happens(odds.killed):
-            ends_at = self._random.randrange(len(records))
+        end, ends_at = self._early_end(len(records))
+        file_name = run.order.file_name
         errors: list[ErrorRow] = []
         total = 0
         for number, record in enumerate(records):
             await asyncio.sleep(self.seconds_per_record)
-            if number == ends_at or name in self.doomed:
+            if number == ends_at or run.order.name in self.doomed:
                 self._leave_in_flight(record[2])
                 self._lose_report(errors)
                 self.cut_offs[file_name] += 1
                 if errors or total < number:
                     self.blurred.add(file_name)
                 return end
-            if self._happens(odds.vanishes):
+            if self._happens(self.odds.vanishes):
                 continue
             total += 1
             error = self._book(record, fault)
             if error is not None:
                 errors.append(error)
-        if self._happens(odds.eats_input):
+        if self._happens(self.odds.eats_input):
             self._files.pop(file_name, None)
-        lost_counts, lost_errors = self._happens(odds.no_counts), self._happens(odds.no_error_file)
+        return self._report(run, errors, total, len(records))
+
+    def _early_end(self, count: int) -> tuple[AccountingRun, int]:
+        """Draw how the run ends if it is cut off, and at which record; at none: behind the last one."""
+        end = AccountingRun(self._random.choice((-9, None)), None)
+        if self._happens(self.odds.timed_out):
+            return replace(end, timed_out=True), self._random.randrange(count)
+        return end, self._random.randrange(count) if self._happens(self.odds.killed) else count
+
+    def _report(
+        self,
+        run: Any,  # noqa: ANN401 - the twin's own
+        errors: list[ErrorRow],
+        total: int,
+        count: int,
+    ) -> AccountingRun:
+        lost_counts, lost_errors = self._happens(self.odds.no_counts), self._happens(self.odds.no_error_file)
         if lost_errors:
             self._lose_report(errors)
         else:
             run.error_rows = errors
-        if lost_counts and (lost_errors or total < len(records)):
-            self.blurred.add(file_name)
         if lost_counts:
+            if lost_errors or total < count:
+                self.blurred.add(run.order.file_name)
             return AccountingRun(0, None)
         counts = PrintedCounts(total, total - len(errors), len(errors))
         return AccountingRun(self._random.choice((0, None)), counts)

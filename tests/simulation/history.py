@@ -1,6 +1,7 @@
-"""A whole history from one number: what is asked for, what goes wrong, and in which order all of it happens."""
+"""A whole history from one number: what is asked for, what goes wrong, and in which order all happens."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -46,77 +47,40 @@ def live_through(seed: int, plant: Plant | None = None, history: "deque[str] | N
     with quiet_log() as world.watch.violations, world:
         world.set_odds(draw_odds(random))
         world.wait(0.1)
-        for _ in range(random.randrange(4, 25)):
-            _take_a_step(world, random)
+        for step in random.choices(list(_STEPS), list(_STEPS.values()), k=random.randrange(4, 25)):
+            step(world, random)
             world.wait(random.choice((0.01, 0.1, 1.0, 5.0, 20.0)))
         world.check_liveness()
         world.check_safety()
     return Told(world.loop.seconds, len(world.books.runs))
 
 
-def _take_a_step(world: World, random: Random) -> None:
-    number = random.randrange(1 << 16)
-    replica = number % world.size
-    match random.choice(_STEPS):
-        case "keep":
-            world.keep([random.choice(_PORTFOLIOS) for _ in range(random.randrange(1, 7))])
-        case "send":
-            world.keep([random.choice(_PORTFOLIOS) for _ in range(random.randrange(1, 5))])
-            world.send(number)
-        case "send from a command":
-            world.send_from_a_command()
-        case "resend":
-            world.resend(number)
-        case "resolve":
-            world.resolve(number)
-        case "clear stop":
-            world.clear_stop(mend=random.random() < 0.5)
-        case "bad record":
-            _spoil_the_next(world, random)
-        case "crash":
-            world.crash(replica, with_runs=random.random() < 0.4)
-        case "crash all":
-            for each in range(world.size):
-                world.crash(each, with_runs=random.random() < 0.2)
-        case "end":
-            world.end(replica)
-        case "abandon a run":
-            world.keep([_PORTFOLIOS[0]] * random.randrange(3, 9))
-            world.abandon_a_run(in_order=random.random() < 0.5, gone_for=random.choice((4.0, 16.0)))
-        case "start":
-            for each in range(world.size):
-                world.start(each)
-        case "pause":
-            world.pause(replica, random.uniform(1.0, 60.0))
-        case "lose a file":
-            world.lose_a_file(number)
-        case "other terms":
-            world.set_terms(random.choice(_LANES), random.choice((1, 2, 3, 5)))
-        case "tempo":
-            world.books.seconds_per_record = random.choice(_TEMPOS)
-        case _:
-            world.set_odds(draw_odds(random))
+def _keep(world: World, random: Random) -> None:
+    world.keep([random.choice(_PORTFOLIOS) for _ in range(random.randrange(1, 6))])
 
 
-_STEPS = (
-    *("send",) * 8,
-    *("keep",) * 2,
-    *("start",) * 4,
-    *("tempo",) * 2,
-    *("crash",) * 2,
-    *("resolve",) * 2,
-    *("pause",) * 2,
-    *("other odds",) * 2,
-    "crash all",
-    "abandon a run",
-    "end",
-    "send from a command",
-    "resend",
-    "clear stop",
-    "bad record",
-    "lose a file",
-    "other terms",
-)
+def _keep_and_send(world: World, random: Random) -> None:
+    _keep(world, random)
+    world.send(random.randrange(world.size))
+
+
+def _crash_all(world: World, random: Random) -> None:
+    for each in range(world.size):
+        world.crash(each, with_runs=random.random() < 0.2)
+
+
+def _start_all(world: World, _: Random) -> None:
+    for each in range(world.size):
+        world.start(each)
+
+
+def _abandon_a_run(world: World, random: Random) -> None:
+    world.keep([_PORTFOLIOS[0]] * random.randrange(3, 9))
+    world.abandon_a_run(in_order=random.random() < 0.5, gone_for=random.choice((4.0, 16.0)))
+
+
+def _change_the_tempo(world: World, random: Random) -> None:
+    world.books.seconds_per_record = random.choice(_TEMPOS)
 
 
 def _spoil_the_next(world: World, random: Random) -> None:
@@ -127,3 +91,25 @@ def _spoil_the_next(world: World, random: Random) -> None:
             world.do_not_book()
         case _:
             world.refuse(_FAULT_OF_THE_DATA)
+
+
+_STEPS: dict[Callable[[World, Random], None], int] = {
+    _keep_and_send: 8,
+    _keep: 2,
+    _start_all: 4,
+    _change_the_tempo: 2,
+    _crash_all: 1,
+    _abandon_a_run: 1,
+    _spoil_the_next: 1,
+    lambda world, random: world.crash(random.randrange(world.size), with_runs=random.random() < 0.4): 2,
+    lambda world, random: world.resolve(random.randrange(1 << 16)): 2,
+    lambda world, random: world.pause(random.randrange(world.size), random.uniform(1.0, 60.0)): 2,
+    lambda world, random: world.set_odds(draw_odds(random)): 2,
+    lambda world, random: world.end(random.randrange(world.size)): 1,
+    lambda world, _: world.send_from_a_command(): 1,
+    lambda world, random: world.resend(random.randrange(1 << 16)): 1,
+    lambda world, random: world.clear_stop(mend=random.random() < 0.5): 1,
+    lambda world, random: world.lose_a_file(random.randrange(1 << 16)): 1,
+    lambda world, random: world.set_terms(random.choice(_LANES), random.choice((1, 2, 3, 5))): 1,
+}
+"""What may happen next, and how often it does."""

@@ -126,7 +126,7 @@ class Life(Owner):
             self.pause(random.uniform(_LONGER_THAN_A_LEASE, _LONGEST_PAUSE))
         drawn = random.random()
         await asyncio.sleep(drawn * 0.02 if drawn < 0.95 else drawn * 2)
-        while self.loop.time() < self.resumes:
+        while self.loop.time() < self.resumes:  # noqa: ASYNC110 - it may be paused again meanwhile
             await asyncio.sleep(self.resumes - self.loop.time())
         if not self.alive:
             raise asyncio.CancelledError

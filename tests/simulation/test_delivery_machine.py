@@ -144,5 +144,5 @@ def test_the_machine_finds_a_planted_fault(planted: Callable[[World], None]) -> 
 
     how = settings(HOW, max_examples=400, phases=[Phase.generate])
 
-    with pytest.raises(AssertionError, match="late write|side by side"):
+    with pytest.raises(AssertionError, match=r"late write|side by side"):
         run_state_machine_as_test(Planted, settings=how)

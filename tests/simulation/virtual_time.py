@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Executor
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -107,6 +107,10 @@ class Owner:
         self.loop = loop
         self.tasks: dict[asyncio.Task[Any], None] = {}
 
+    def forget(self, task: "asyncio.Task[Any]") -> None:
+        """Forget a task that is done."""
+        self.tasks.pop(task, None)
+
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Start a task of this owner; so are all that are started by it."""
         token = OWNER.set(self)
@@ -116,11 +120,15 @@ class Owner:
             OWNER.reset(token)
 
 
-def _numbered(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **named: Any) -> NumberedTask[T]:
-    task = NumberedTask(coro, loop=loop, **named)
+def _numbered(
+    loop: asyncio.AbstractEventLoop,
+    coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+    **named: Any,  # noqa: ANN401 - asyncio's own
+) -> asyncio.Task[Any]:
+    task: NumberedTask[Any] = NumberedTask(coro, loop=loop, **named)
     owner = OWNER.get()
     # A run is a process of its own: it outlives whoever started it.
     if owner is not None and getattr(coro, "__name__", "") != "_live":
         owner.tasks[task] = None
-        task.add_done_callback(lambda ended: owner.tasks.pop(ended, None))
+        task.add_done_callback(owner.forget)
     return task

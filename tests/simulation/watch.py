@@ -2,7 +2,7 @@
 
 import csv
 import io
-from typing import Any
+from typing import Any, cast
 
 from tests.simulation.books import Books
 
@@ -46,7 +46,7 @@ class Watch:
             self._claims[answer.batch.id] = self._next_place()
         if call == "deliveries.resend" and isinstance(answer, tuple):
             place = self._next_place()
-            self._resends |= {one.id: place for one in answer}
+            self._resends |= {one.id: place for one in cast("tuple[Delivery, ...]", answer)}
         if isinstance(answer, LeasedBatch | LeasedDelivery):
             self._require(
                 answer.lease.token > self._tokens.get((answer.lease.of, answer.lease.id), 0),
@@ -93,10 +93,12 @@ class Watch:
         if delivery.status is DeliveryStatus.RESOLVED or outcome is None:
             return
         name = delivery.file_name
-        several = books.cut_offs[name] > 1 and delivery.status is not DeliveryStatus.DELIVERED
-        blurred = name in books.blurred or several
+        ids = _source_ids(self._published[name])
+        # Of several runs that were cut off, or of one among foreign rows, not each record in flight is known.
+        foreign = not books.once_foreign.isdisjoint(ids)
+        several = books.cut_offs[name] > (0 if foreign else 1)
+        blurred = name in books.blurred or (several and delivery.status is not DeliveryStatus.DELIVERED)
         named = {one.source_id: one.verdict for one in row.shown_rejects}
-        ids = _source_ids(self._published[delivery.file_name])
         for source_id in ids:
             # What no report told of: the design says what is made of it, "Verdicts".
             excused = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from tests.simulation.books import Books
 from tests.simulation.faults import CALM, CallFaults, Odds, by_odds, no_fault
@@ -117,7 +117,7 @@ class World:
         if plant is not None:
             plant(self)
 
-    def __enter__(self) -> "World":
+    def __enter__(self) -> Self:
         """Start the replicas."""
         self.loop.set_exception_handler(lambda _, context: self._complain(context))
         for number in range(len(self._replicas)):
@@ -216,9 +216,7 @@ class World:
 
     def collide(self) -> None:
         """Put a foreign row under the source id of the next execution."""
-        source_id = f"AC{self._kept + 1}"
-        self.books.foreign.add(source_id)
-        self.books.stored.add(source_id)
+        self.books.collide(f"AC{self._kept + 1}")
 
     def refuse(self, why: str) -> None:
         """Let accounting find fault with the next execution."""
