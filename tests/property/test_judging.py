@@ -246,7 +246,7 @@ def some_of(keys: list[int], choice: int) -> set[int]:
 rarely = st.just(0) | st.integers(0, 255)
 
 
-@settings(max_examples=500)
+@settings(max_examples=2000)
 @given(key_lists, rarely, histories)
 def test_what_is_judged_for_good_is_booked_or_named(keys: list[int], refused: int, plans: list[Plan]) -> None:
     accounting, kept = Accounting(keys, some_of(keys, refused), set()), Kept()
