@@ -18,7 +18,7 @@ from tests.chaos.stage import Stage, open_stage
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import connect
 
-_AT_ONCE = 6
+_AT_ONCE = 8
 _SECONDS = 300.0
 _HERE = Path(__file__).parent
 _RUN = secrets.token_hex(4)

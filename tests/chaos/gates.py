@@ -18,6 +18,10 @@ from globeco_allocation.adapters.postgres.direct_connection import connect
 class Step(StrEnum):
     """A step that can be held up; its value is the trigger's condition."""
 
+    KEPT = "INSERT ON execution FOR EACH ROW"
+    """Executions are about to be kept."""
+    CLAIM = "INSERT ON batch_claim FOR EACH ROW"
+    """A window is about to be claimed."""
     PLAN = "INSERT ON delivery FOR EACH ROW"
     """The batch is claimed, nothing is written."""
     WRITTEN = (

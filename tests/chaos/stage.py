@@ -100,20 +100,22 @@ class Stage:
         """Send a batch; tells how it was answered."""
         return service.post("/api/v1/executions/send", {})
 
-    def call_off(self, service: ServiceProcess, path: str) -> "Future[tuple[int, dict[str, Any]] | None]":
+    def post_meanwhile(
+        self, service: ServiceProcess, path: str, body: object = None
+    ) -> "Future[tuple[int, dict[str, Any]] | None]":
         """POST to a path while the test goes on; None is the answer of a service that died."""
 
         def call() -> tuple[int, dict[str, Any]] | None:
             try:
-                return service.post(path, {})
+                return service.post(path, body or {})
             except OSError:
                 return None
 
         return self._callers.submit(call)
 
     def send_meanwhile(self, service: ServiceProcess) -> "Future[tuple[int, dict[str, Any]] | None]":
-        """Send a batch while the test goes on; see `call_off`."""
-        return self.call_off(service, "/api/v1/executions/send")
+        """Send a batch while the test goes on; see `post_meanwhile`."""
+        return self.post_meanwhile(service, "/api/v1/executions/send")
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the database."""
@@ -121,8 +123,8 @@ class Stage:
             return session.execute(query, values).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def newest_batch(self) -> int:
-        """Return the id of the newest claimed batch."""
-        return int(self.ask("SELECT max(batch_id) FROM batch_claim")[0][0])
+        """Return the id of the newest claimed batch; 0 when there is none."""
+        return int(self.ask("SELECT coalesce(max(batch_id), 0) FROM batch_claim")[0][0])
 
     def batch(self, service: ServiceProcess, batch_id: int) -> dict[str, Any]:
         """Return what the service says of a batch."""
@@ -134,10 +136,15 @@ class Stage:
         self, service: ServiceProcess, batch_id: int, seconds: float = TAKEN_OVER_SECONDS
     ) -> dict[str, Any]:
         """Wait until a batch has its outcome, and return what the service says of it."""
-        wait_until(
-            lambda: self.batch(service, batch_id)["status"] in AT_REST, f"batch {batch_id} is at rest", seconds
-        )
-        return self.batch(service, batch_id)
+        seen: list[dict[str, Any]] = []
+
+        def is_at_rest() -> bool:
+            seen.append(self.batch(service, batch_id))
+            of_files = {one["status"] for one in seen[-1]["deliveries"]}
+            return {seen[-1]["status"], *of_files} <= AT_REST
+
+        wait_until(is_at_rest, f"batch {batch_id} is at rest", seconds)
+        return seen[-1]
 
     def only_delivery(self, service: ServiceProcess, batch_id: int) -> dict[str, Any]:
         """Wait for a batch of one file to have its outcome; returns its delivery."""

@@ -160,7 +160,7 @@ def test_with_a_resend_under_way(stage: Stage) -> None:
     assert stage.send(service)[0] == 500
     batch = stage.newest_batch()
     stage.accounting.does(f"slow:{SLOW_MS}")
-    stage.call_off(service, f"/api/v1/batches/{batch}/resend")
+    stage.post_meanwhile(service, f"/api/v1/batches/{batch}/resend")
     stage.accounting.until_rows_are_booked(3)
     since = killed(service)
     wait_until(lambda: len(stage.accounting.runs()) == 1, "the run goes on", 1)
