@@ -1,8 +1,10 @@
 """What is due is worked off, whoever began it, in order and side by side."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.contextvars import merge_contextvars
@@ -13,7 +15,7 @@ from globeco_allocation.adapters.memory.accounting import Fault
 from globeco_allocation.domain.delivery import DeliveryStatus, PlannedFile
 from globeco_allocation.domain.errors import DeliveryStepError
 from globeco_allocation.domain.lane import lane_of
-from globeco_allocation.domain.lease import Lease
+from globeco_allocation.domain.lease import Holder, Lease
 from globeco_allocation.domain.retry import RetryTerms
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.send_report import SendStatus
@@ -65,37 +67,40 @@ async def test_no_step_is_missed_while_a_sender_looks(
     assert report.status is SendStatus.SUCCESS
 
 
-async def test_a_batch_that_is_planned_between_two_looks_does_not_pass_for_an_empty_one(
+async def test_a_batch_that_is_written_between_two_looks_does_not_pass_for_an_empty_one(
     monkeypatch: pytest.MonkeyPatch, cluster: Cluster
 ) -> None:
-    """The two looks are at the batch and at its deliveries; it is written in between."""
-    looked_at = 0
+    """A sender looks at the batch and at its deliveries; all is planned and written in between."""
+    looks = 0
+    may_be_planned = asyncio.Event()
+    get, of_batches, plan = cluster.batches.get, cluster.deliveries.of_batches, cluster.batches.plan
 
-    async def gate_the_run() -> None:
-        await until(lambda: DeliveryStatus.WRITTEN in cluster.statuses() or cluster.all_delivered())
+    async def first_or_later(look: Coroutine[Any, Any, object]) -> object:
+        nonlocal looks
+        looks += 1
+        if looks > 1:
+            may_be_planned.set()
+            await until(cluster.all_delivered)
+        return await look
 
-    get, of_batches = cluster.batches.get, cluster.deliveries.of_batches
+    async def late_plan(lease: Lease, files: Sequence[PlannedFile]) -> object:
+        await may_be_planned.wait()
+        return await plan(lease, files)
 
-    async def get_late(batch_id: int) -> object:
-        nonlocal looked_at
-        if looked_at:  # the deliveries were looked at first
-            await gate_the_run()
-        looked_at += 1
-        return await get(batch_id)
+    async def look_at_batch(batch_id: int) -> object:
+        return await first_or_later(get(batch_id))
 
-    async def of_batches_late(batch_ids: tuple[int, ...]) -> object:
-        nonlocal looked_at
-        if looked_at:
-            await gate_the_run()
-        looked_at += 1
-        return await of_batches(batch_ids)
+    async def look_at_deliveries(batch_ids: Sequence[int]) -> object:
+        return await first_or_later(of_batches(batch_ids))
 
+    monkeypatch.setattr(cluster.batches, "plan", late_plan)
+    monkeypatch.setattr(cluster.batches, "get", look_at_batch)
+    monkeypatch.setattr(cluster.deliveries, "of_batches", look_at_deliveries)
+    await cluster.keep()
     async with cluster.replica() as replica:
-        await cluster.keep()
-        monkeypatch.setattr(cluster.batches, "get", get_late)
-        monkeypatch.setattr(cluster.deliveries, "of_batches", of_batches_late)
         report = await replica.sends.send("a test", wait_seconds=10)
 
+    assert report.status is SendStatus.SUCCESS
     assert report.processed_count == 1
 
 
@@ -326,12 +331,12 @@ async def test_a_fault_of_ours_is_logged_and_does_not_end_the_work(
     take = cluster.deliveries.take
     faults = 3
 
-    async def broken_take(holder: object) -> LeasedDelivery | None:
+    async def broken_take(holder: Holder) -> LeasedDelivery | None:
         nonlocal faults
         if faults:
             faults -= 1
             raise RuntimeError("out of order")
-        return await take(holder)  # pyright: ignore[reportArgumentType]
+        return await take(holder)
 
     monkeypatch.setattr(cluster.deliveries, "take", broken_take)
     await cluster.keep()
@@ -342,6 +347,28 @@ async def test_a_fault_of_ours_is_logged_and_does_not_end_the_work(
 
     told = [one for one in lines if one["event"] == logs.DISPATCH_FAILED]
     assert [one["exc_info"] for one in told] == [True] * 3
+
+
+async def test_after_a_fault_of_ours_the_work_rests_whatever_wakes_it(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster
+) -> None:
+    looks = 0
+
+    async def broken_take(_: Holder) -> LeasedDelivery | None:
+        nonlocal looks
+        looks += 1
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(cluster.deliveries, "take", broken_take)
+    with capture_logs() as lines:
+        async with cluster.replica(replace(QUICK, fault=3600)) as replica:
+            await until(lambda: looks)
+            for _ in range(3):
+                work = await claim_and_write(cluster, replica)
+                await until(lambda: cluster.statuses(work.batch.id) == [DeliveryStatus.WRITTEN])  # noqa: B023
+
+    assert looks == 1
+    assert [one["event"] for one in lines if one["log_level"] == "error"] == [logs.DISPATCH_FAILED]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of order"), DeliveryStepError("it has other files")])

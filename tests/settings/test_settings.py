@@ -243,7 +243,10 @@ def test_the_settings_of_todays_chart_are_understood() -> None:
 
 
 def test_jobs_without_their_library_are_a_fault_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_kinds, "find_spec", lambda _: None)
+    def find_nothing(_: str) -> None:
+        return None
+
+    monkeypatch.setattr(runner_kinds, "find_spec", find_nothing)
     with pytest.raises(SettingsError) as caught:
         Settings.load({"KUBERNETES_BATCH_ENABLED": "true"})
 
