@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.simulation.faults import draw_odds
+from tests.simulation.liveness import come_to_an_end
 from tests.simulation.quiet_log import quiet_log
 from tests.simulation.world import Plant, World
 
@@ -50,8 +51,7 @@ def live_through(seed: int, plant: Plant | None = None, history: "deque[str] | N
         for step in random.choices(list(_STEPS), list(_STEPS.values()), k=random.randrange(4, 25)):
             step(world, random)
             world.wait(random.choice((0.01, 0.1, 1.0, 5.0, 20.0)))
-        world.check_liveness()
-        world.check_safety()
+        come_to_an_end(world)
     return Told(world.loop.seconds, len(world.books.runs))
 
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import (
 )
 from tests.simulation import plants
 from tests.simulation.faults import draw_odds
+from tests.simulation.liveness import come_to_an_end
 from tests.simulation.quiet_log import quiet_log
 from tests.simulation.world import Plant, World
 
@@ -124,8 +125,7 @@ class EachExecutionIsBookedOnceOrKnownByName(RuleBasedStateMachine):
             return
         try:
             if not self.world.watch.violations:
-                self.world.check_liveness()
-                self.world.check_safety()
+                come_to_an_end(self.world)
         finally:
             self.world.__exit__()
             self.log.__exit__(None, None, None)

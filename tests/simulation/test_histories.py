@@ -11,7 +11,8 @@ from collections import deque
 import pytest
 from tests.simulation import plants
 from tests.simulation.history import live_through
-from tests.simulation.world import Plant, StuckError, UnsafeError
+from tests.simulation.liveness import StuckError
+from tests.simulation.world import Plant, UnsafeError
 
 HISTORIES = 120
 

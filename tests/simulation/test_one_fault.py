@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 from tests.simulation.faults import CallFault, OneFault
+from tests.simulation.liveness import come_to_an_end
 from tests.simulation.quiet_log import quiet_log
 from tests.simulation.world import World
 
@@ -22,7 +23,7 @@ def send_with(faults: OneFault) -> World:
         world.keep(EXECUTIONS)
         world.send(0)
         world.wait(10.0)
-        world.check_liveness()
+        come_to_an_end(world)
     return world
 
 
