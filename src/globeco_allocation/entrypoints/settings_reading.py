@@ -115,7 +115,9 @@ def _find(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
 def _judge_command(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:
     """Refuse a command that names no file; the deployed chart has one, beside Kubernetes settings."""
     command, kubernetes = found.get(COMMAND), found.get(KUBERNETES_ENABLED)
-    if not command or not command.value or (kubernetes and kubernetes.value) or "{filename}" in command.value:
+    if command is None or kubernetes is None:
+        return None  # the fault that keeps one of them from being known is told
+    if not command.value or kubernetes.value or "{filename}" in command.value:
         return None
     allowed = declared[COMMAND].kind.allowed
     return SettingFault(command.source, command.value, allowed, "must hold {filename}")
