@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 
 from tests.simulation.faults import draw_odds
@@ -93,6 +94,10 @@ def _spoil_the_next(world: World, random: Random) -> None:
             world.refuse(_FAULT_OF_THE_DATA)
 
 
+def _step_the_clock(world: World, random: Random) -> None:
+    world.clock.step(timedelta(seconds=random.choice((-60, -5, 5, 20, 3600))))
+
+
 _STEPS: dict[Callable[[World, Random], None], int] = {
     _keep_and_send: 8,
     _keep: 2,
@@ -101,6 +106,7 @@ _STEPS: dict[Callable[[World, Random], None], int] = {
     _crash_all: 1,
     _abandon_a_run: 1,
     _spoil_the_next: 1,
+    _step_the_clock: 1,
     lambda world, random: world.crash(random.randrange(world.size), with_runs=random.random() < 0.4): 2,
     lambda world, random: world.resolve(random.randrange(1 << 16)): 2,
     lambda world, random: world.pause(random.randrange(world.size), random.uniform(1.0, 60.0)): 2,

@@ -1,6 +1,7 @@
 """The delivery side as a state machine: Hypothesis chooses what happens, and shortens what goes wrong."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -110,6 +111,10 @@ class EachExecutionIsBookedOnceOrKnownByName(RuleBasedStateMachine):
     @rule(which=ANY)
     def lose_a_file(self, which: int) -> None:
         self.world.lose_a_file(which)
+
+    @rule(seconds=st.sampled_from([-60, -5, 5, 20, 3600]))
+    def step_the_clock(self, seconds: int) -> None:
+        self.world.clock.step(timedelta(seconds=seconds))
 
     @rule(seconds=st.sampled_from([20.0, 60.0]))
     def wait(self, seconds: float) -> None:

@@ -43,9 +43,9 @@ def test_a_history_can_be_repeated_exactly() -> None:
 @pytest.mark.parametrize(
     ("plant", "error", "words", "within"),
     [
-        (plants.no_fencing_check, UnsafeError, "late write", 50),
-        (plants.no_lane_locks, UnsafeError, "side by side", 50),
-        (plants.new_attempt_on_takeover, UnsafeError, "went on|is not under way", 50),
+        (plants.no_fencing_check, UnsafeError, "late write", 150),
+        (plants.no_lane_locks, UnsafeError, "side by side", 150),
+        (plants.new_attempt_on_takeover, UnsafeError, "went on|is not under way", 150),
         (plants.no_queue, UnsafeError, "starts before", 20),
         (plants.every_run_is_fine, UnsafeError, "is lost", 20),
         (plants.leases_never_run_out, StuckError, "", 20),

@@ -82,13 +82,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 class VirtualClock:
-    """The database's clock, see `globeco_allocation.ports.clock.Clock`."""
+    """The database's clock, see `globeco_allocation.ports.clock.Clock`; it may be set while time goes on."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
+        self._ahead = timedelta(0)
 
     def now(self) -> datetime:
-        return _BEGIN + timedelta(seconds=self._loop.seconds)
+        return _BEGIN + timedelta(seconds=self._loop.seconds) + self._ahead
+
+    def step(self, by: timedelta) -> None:
+        """Set it forward, or backward by a negative step."""
+        self._ahead += by
 
 
 OWNER: ContextVar["Owner | None"] = ContextVar("OWNER", default=None)

@@ -52,7 +52,8 @@ class World:
         self.random = random
         self.call_faults: CallFaults = no_fault
         self.loop = VirtualLoop()
-        self.database = MemoryDatabase(VirtualClock(self.loop))
+        self.clock = VirtualClock(self.loop)
+        self.database = MemoryDatabase(self.clock)
         self.files = MemoryFiles()
         self.watch = Watch(self.database, self.files.contents)
         self.books = Books(self.files.contents, random, self.watch.starting)
@@ -132,8 +133,8 @@ class World:
 
     def send_from_a_command(self) -> None:
         """Have a process of its own send, and work off all that is due."""
-        replica = self._new_replica()
-        replica.life.start(self._quietly(replica.send("a command")))
+        command = self._new_replica()
+        command.life.start(self._quietly(command.send("a command")))
 
     def resend(self, number: int) -> None:
         """Have one of the batches sent again, if it may be."""
