@@ -119,6 +119,17 @@ async def open_delivery(
         )
 
 
+async def check_accounting(settings: Settings) -> None:
+    """Make sure that the accounting CLI can be run as it is set up, as far as this process alone can tell.
+
+    Raises:
+        CliNotStartedError: it cannot; the message says what to do.
+    """
+    async with AsyncExitStack() as stack:
+        if execution_mode(settings) == KUBERNETES:
+            await stack.enter_async_context(_kubernetes_jobs(settings))
+
+
 def execution_mode(settings: Settings) -> str:
     """Tell how the accounting CLI is run under these settings: Kubernetes beats a command."""
     if settings.kubernetes_batch_enabled:

@@ -20,8 +20,8 @@ MEANINGS = {
     ExitCode.FAILED: "failed; trying again as it is will not help",
     ExitCode.USAGE: "the command line or the settings are wrong",
     ExitCode.TRY_AGAIN: "not now: the database or the service is away or busy; try again later",
-    ExitCode.PARTIAL: "`send`: delivered, but some records were refused",
-    ExitCode.UNDER_WAY: "`send`: not delivered yet",
+    ExitCode.PARTIAL: "`send`, `batches deliver`: delivered, but some records were refused",
+    ExitCode.UNDER_WAY: "`send`, `batches deliver`: not delivered yet",
     ExitCode.INTERRUPTED: "Ctrl-C",
 }
 """For ``--help``."""

@@ -1,8 +1,13 @@
 """What the settings may hold that choose how the accounting CLI is run."""
 
+import re
 from importlib.util import find_spec
 
 from globeco_allocation.entrypoints.setting import Kind, UnusableTextError, truth
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_IMAGE = re.compile(r"[\w./:@-]+", re.ASCII)
+_LONGEST_NAME = 253
 
 
 def command() -> Kind[str]:
@@ -36,3 +41,40 @@ def jobs_switch() -> Kind[bool]:
         return wanted
 
     return Kind(plain.allowed, read)
+
+
+def namespace() -> Kind[str]:
+    """Return the kind of a Kubernetes namespace's name: one label of a host name."""
+
+    def read(text: str) -> str:
+        if not _LABEL.fullmatch(text):
+            raise ValueError(text)
+        return text
+
+    return Kind("a namespace's name: lower-case letters, digits and inner hyphens, at most 63", read)
+
+
+def object_name(of: str) -> Kind[str]:
+    """Return the kind of the name of a thing in a namespace, or nothing: labels of a host name, with dots.
+
+    Args:
+        of: What is named.
+    """
+
+    def read(text: str) -> str:
+        if text and (len(text) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, text.split(".")))):
+            raise ValueError(text)
+        return text
+
+    return Kind(f"the name of a {of}: lower-case letters, digits, inner hyphens and dots", read)
+
+
+def image() -> Kind[str]:
+    """Return the kind of a container image's reference."""
+
+    def read(text: str) -> str:
+        if not _IMAGE.fullmatch(text):
+            raise ValueError(text)
+        return text
+
+    return Kind("an image such as registry.example.org/cli:1.2", read)

@@ -1,5 +1,6 @@
 """The server process: it listens, serves, and ends in order when it is told to."""
 
+import asyncio
 import functools
 import os
 import signal
@@ -15,7 +16,9 @@ import uvicorn
 
 from globeco_allocation import __version__
 from globeco_allocation.adapters.postgres.knock import knock
+from globeco_allocation.domain.errors import CliNotStartedError
 from globeco_allocation.entrypoints.database_start import DatabaseStart
+from globeco_allocation.entrypoints.delivery_wiring import check_accounting
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
@@ -53,7 +56,10 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         ended when the grace is over is ended by SIGALRM, and by another signal at once (128 + its number).
     """
     try:
+        asyncio.run(check_accounting(settings))
         listener = _listen(settings)
+    except CliNotStartedError as error:
+        return _refuse(str(error))
     except OSError as error:
         return _refuse(f"cannot listen on {settings.bind_address} port {settings.port}: {error.strerror}")
     with listener:

@@ -15,7 +15,7 @@ from typing import Self
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.domain.batch import FILE_MAX_RECORDS, FileQuantity
 from globeco_allocation.domain.lane import MOST_LANES
-from globeco_allocation.entrypoints.runner_kinds import command, jobs_switch
+from globeco_allocation.entrypoints.runner_kinds import command, image, jobs_switch, namespace, object_name
 from globeco_allocation.entrypoints.setting import (
     DECLARATION,
     Setting,
@@ -231,13 +231,13 @@ class Settings:
     kubernetes_batch_namespace: str = setting(
         "KUBERNETES_BATCH_NAMESPACE",
         "default",
-        words("a namespace"),
+        namespace(),
         "Where the Jobs run",
     )
     kubernetes_batch_cli_image: str = setting(
         "KUBERNETES_BATCH_CLI_IMAGE",
         "kasbench/globeco-portfolio-accounting-service-cli:latest",
-        words("an image"),
+        image(),
         "The accounting CLI's image",
     )
     kubernetes_batch_job_timeout_seconds: int = setting(
@@ -250,13 +250,13 @@ class Settings:
     kubernetes_batch_service_account_name: str = setting(
         "KUBERNETES_BATCH_SERVICE_ACCOUNT_NAME",
         "",
-        words("a service account"),
+        object_name("service account"),
         "Of the Jobs; the namespace's default one if empty",
     )
     kubernetes_batch_nfs_pvc_name: str = setting(
         "KUBERNETES_BATCH_NFS_PVC_NAME",
         "globeco-efs-pvc",
-        words("a volume claim"),
+        object_name("volume claim"),
         "The claim behind `OUTPUT_DIR`, mounted into the Jobs at /data",
     )
 

@@ -10,8 +10,8 @@ schema up to date (`MIGRATE_ON_START`); it waits for a database that is away. SI
 ends it in order within `SHUTDOWN_GRACE_SECONDS`: requests are answered, sends under way are waited
 for, and a run of the accounting CLI is never killed. A second signal ends it at once.
 
-exit codes: 0 ended in order, 1 the database refuses us as we are set up or the port is taken,
-2 the settings are wrong (all faults are named)
+exit codes: 0 ended in order, 1 the database refuses us as we are set up, the port is taken or no
+Kubernetes Job can be started from here, 2 the settings are wrong (all faults are named)
 """
 
 
