@@ -155,23 +155,26 @@ class Stage:
         """Keep something that is worth telling."""
         self.seen.append(text)
 
-    def check(self, service: ServiceProcess) -> None:
+    def check(self, service: ServiceProcess, seconds: float = TAKEN_OVER_SECONDS) -> None:
         """Make sure that all is as promised, and that the service goes on by itself.
 
         Every execution is in exactly one window and one file; booked, or listed by name; no two runs were
-        over one portfolio at once; and new executions are booked, whatever their lane.
+        over one portfolio at once; and new executions are booked, whatever their lane, for a send is taken
+        within so many seconds.
         """
         self.accounting.does("")
         began = time.monotonic()
         self.post(service, _FRESH)
-        self.until_sent(service)
+        self.until_sent(service, seconds)
         fresh = self.until_at_rest(service, self.newest_batch())
         assert fresh["status"] == "delivered", fresh
         self.note(f"fresh executions booked after {time.monotonic() - began:.1f} s")
         self._check_windows()
         self._check_books(service)
 
-    def until_sent(self, service: ServiceProcess) -> tuple[int, dict[str, Any]]:
+    def until_sent(
+        self, service: ServiceProcess, seconds: float = TAKEN_OVER_SECONDS
+    ) -> tuple[int, dict[str, Any]]:
         """Send a batch, again if another sender was faster or the service is not quite up yet."""
         answers: list[tuple[int, dict[str, Any]]] = []
 
@@ -179,7 +182,7 @@ class Stage:
             answers.append(self.send(service))
             return answers[-1][0] in {200, 202}
 
-        wait_until(send, "a batch is sent")
+        wait_until(send, "a batch is sent", seconds)
         return answers[-1]
 
     def _check_windows(self) -> None:
