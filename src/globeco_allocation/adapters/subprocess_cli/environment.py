@@ -11,7 +11,7 @@ _OURS_BEGIN_WITH = (
     "DB_",
     "DELIVERY_",
     "FILE_",
-    "KUBERNETES_BATCH_",
+    "KUBERNETES_",
     "OBSERVABILITY_",
     "OTEL_",
     "PG",
@@ -21,11 +21,15 @@ _OURS_BEGIN_WITH = (
 )
 _OURS = frozenset(
     {
+        "BIND_ADDRESS",
+        "KUBECONFIG",
         "LOG_LEVEL",
+        "MAX_REQUEST_BYTES",
         "METRICS_ENABLED",
         "MIGRATE_ON_START",
         "OUTPUT_DIR",
         "PORT",
+        "SHUTDOWN_GRACE_SECONDS",
         "TRACING_ENABLED",
         "WORKERS",
     }
@@ -46,6 +50,8 @@ _SECRET_WORDS = (
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a run; the CLI's own variables (``GLOBECO_PA_...``) always pass.
+
+    Neither does it learn where the cluster's API is, nor who we are to it.
 
     >>> child_environment({"PATH": "/bin", "DB_PASSWORD": "x", "GLOBECO_PA_SERVER_HOST": "accounting"})
     {'PATH': '/bin', 'GLOBECO_PA_SERVER_HOST': 'accounting'}
