@@ -103,7 +103,7 @@ class Watch:
             # What no report told of: the design says what is made of it, "Verdicts".
             excused = (
                 source_id in books.unreported
-                or (source_id in books.foreign and self._starts.get(delivery.id, 0) > 1)
+                or (source_id in books.once_foreign and self._starts.get(delivery.id, 0) > 1)
                 or (source_id in books.stored and blurred)
             )
             if source_id in books.booked or excused or outcome.unknown_count:
@@ -117,7 +117,7 @@ class Watch:
                     f"{source_id} is stored and not booked, and listed as {named.get(source_id)}",
                 )
         booked = sum(one in books.booked for one in ids)
-        excused_count = sum(one in books.unreported or one in books.stored for one in ids)
+        excused_count = sum(one in books.unreported | books.stored | books.once_foreign for one in ids)
         self._require(
             outcome.accepted_count <= booked + excused_count,
             f"delivery {delivery.id}: {outcome.accepted_count} accepted, {booked} booked",
