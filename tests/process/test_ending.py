@@ -66,24 +66,27 @@ def test_a_request_under_way_is_answered_before_the_end(
     assert service.stderr == ""
 
 
-def test_a_send_under_way_is_waited_for(
+def test_a_sender_is_told_how_far_it_is_and_the_next_process_goes_on_with_its_run(
     start_service: StartService, database: DatabaseAddress, trade_service: str
 ) -> None:
-    service = start_service(
-        database,
-        TRADE_SERVICE_URL=trade_service,
-        SEND_WAIT_SECONDS="1",
-        SIMULATED_ACCOUNTING_MS_PER_ROW="2500",
-    )
+    settings = {
+        "TRADE_SERVICE_URL": trade_service,
+        "SEND_WAIT_SECONDS": "25",
+        "SIMULATED_ACCOUNTING_MS_PER_ROW": "2500",
+    }
+    service = start_service(database, **settings)
     wait_until(service.is_ready, "ready")
     service.post("/api/v1/executions", [record(1)])
-    status, _ = service.post("/api/v1/executions/send", {})
-    service.signal()
+    with ThreadPoolExecutor(1) as caller:
+        answer = caller.submit(service.post, "/api/v1/executions/send", {})
+        service.logged("delivery attempt taken on")
+        service.signal()
+        status, body = answer.result()
+        code = service.exit_code()
+    ended = start_service(database, **settings).logged("delivery ended")
 
-    assert status == 202
-    assert service.exit_code() == 0
-    ended = service.logged("batch ended")
-    assert (ended["status"], ended["records"]) == ("success", 1)
+    assert (status, body["status"], code) == (202, "processing", 0)
+    assert (ended["status"], ended["accepted"], ended["attempt"]) == ("delivered", 1, 1)
 
 
 def test_a_run_of_the_accounting_cli_outlives_us(

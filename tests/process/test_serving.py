@@ -71,7 +71,7 @@ def test_an_output_directory_that_cannot_be_used_costs_sends_alone(
     assert created == 201
     assert sent == 503  # nothing was claimed: the next send finds the execution
     assert str(tmp_path) not in str(answer)
-    assert service.logged("no file can be written to OUTPUT_DIR: sends will fail")
+    assert service.logged("this replica does not write or deliver files")
 
 
 def test_lookups_are_counted_by_their_outcome(

@@ -21,7 +21,6 @@ from globeco_allocation.adapters.postgres.pool import Pool
 from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.domain.batch import ClaimTerms
-from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.lease import Holder
 from globeco_allocation.domain.retry import RetryTerms
 from globeco_allocation.domain.use_cases.deliver import DeliverFile
@@ -143,8 +142,8 @@ async def _open_output_directory(settings: Settings, pool: Pool, holder: Holder)
     try:
         async with asyncio.timeout(_PREPARE_SECONDS):
             await files.prepare()
-    except (TimeoutError, FileNotWrittenError):
-        _log.warning("no file can be written to OUTPUT_DIR: sends will fail", path=str(settings.output_dir))
+    except TimeoutError:
+        _log.warning("OUTPUT_DIR does not answer: sends will fail", path=str(settings.output_dir))
     return files
 
 
