@@ -2,6 +2,7 @@
 # Tools come into .tools and .venv, in the versions that uv.lock names; nothing else on the machine is touched.
 
 PYTHON ?= python3
+CHAOS_SEEDS ?= 50
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin/python -m
@@ -31,6 +32,10 @@ test: wheel ## All tests, against the built wheel; ARGS="-k window" passes argum
 simulate: wheel ## Ten thousand histories of crashes, pauses and faults; SEED=7 tells one in full, HISTORIES=500 takes fewer
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	$(RUN) tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(HISTORIES),--histories $(HISTORIES))
+
+chaos: wheel ## The chaos suite, and more histories in which anything dies at any time (CHAOS_SEEDS, 50)
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	CHAOS_SEEDS=$(CHAOS_SEEDS) $(RUN) pytest tests/chaos $(ARGS)
 
 lint: wheel ## Formatting, lint, types, and the direction of imports
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --all-groups

@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +19,7 @@ from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import connect
 
 _AT_ONCE = 8
+_LONG = "long"
 _SECONDS = 300.0
 _HERE = Path(__file__).parent
 _RUN = secrets.token_hex(4)
@@ -27,9 +28,7 @@ _RUN = secrets.token_hex(4)
 class Theatre:
     """Plays histories side by side, in the order in which they were asked for."""
 
-    def __init__(
-        self, server: DatabaseAddress, template: str, trade_service: str, directory: Path
-    ) -> None:
+    def __init__(self, server: DatabaseAddress, template: str, trade_service: str, directory: Path) -> None:
         self._server = server
         self._template = template
         self._trade_service = trade_service
@@ -44,13 +43,12 @@ class Theatre:
         """Play a test's history as soon as its turn comes."""
         self._played[item.nodeid] = self._pool.submit(self._play, item)
 
-    def result_of(self, item: pytest.Function) -> list[str]:
-        """Wait for a history's end, raise its error, and return what was seen."""
+    def result_of(self, item: pytest.Function) -> None:
+        """Wait for a history's end, and raise its error."""
         try:
             self._played[item.nodeid].result(_SECONDS)
         finally:
             item.add_report_section("call", "seen", "\n".join(self._seen.get(item.nodeid, [])))
-        return self._seen[item.nodeid]
 
     def close(self) -> None:
         """Begin no more, and wait for what is played."""
@@ -66,7 +64,8 @@ class Theatre:
             open_stage(database, directory, self._trade_service) as stage,
         ):
             self._seen[item.nodeid] = stage.seen
-            item.function(stage=stage, **arguments)
+            play: Callable[..., None] = item.obj
+            play(stage=stage, **arguments)
 
     @contextmanager
     def _database(self, number: int) -> Generator[DatabaseAddress]:
@@ -83,6 +82,10 @@ class Theatre:
 
 def _is_history(item: pytest.Item) -> bool:
     return item.path.is_relative_to(_HERE) and "stage" in getattr(item, "fixturenames", ())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{_LONG}: a history that takes longer than the others")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -114,9 +117,14 @@ def theatre(
     with _trade_service() as trade_service:
         played = Theatre(server, template.name, trade_service, tmp_path_factory.mktemp("chaos"))
         try:
-            for item in request.session.items:
-                if isinstance(item, pytest.Function) and _is_history(item):
-                    played.ask_for(item)
+            histories = [
+                item
+                for item in request.session.items
+                if isinstance(item, pytest.Function) and _is_history(item)
+            ]
+            # The longest first, so that none is waited for alone at the end.
+            for item in sorted(histories, key=lambda one: one.get_closest_marker(_LONG) is None):
+                played.ask_for(item)
             yield played
         finally:
             played.close()
@@ -134,6 +142,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Take the result of a test that the theatre plays instead of playing it here."""
     if not _is_history(pyfuncitem):
         return None
-    theatre: Theatre = pyfuncitem.funcargs["theatre"]
+    theatre = pyfuncitem.funcargs["theatre"]
+    assert isinstance(theatre, Theatre)
     theatre.result_of(pyfuncitem)
     return True

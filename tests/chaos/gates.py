@@ -1,7 +1,7 @@
 """Gates in the database: steps of a send that wait until the test lets them pass.
 
-Each is a trigger that waits for an advisory lock, so whoever takes the step is seen to have come to it and not
-past it: by pg_stat_activity, not by the clock.
+Each is a trigger that waits for an advisory lock. So that somebody has come to a step, and not past it, is
+seen in pg_stat_activity, and not guessed by the clock.
 """
 
 from collections.abc import Generator
@@ -24,9 +24,7 @@ class Step(StrEnum):
     """A window is about to be claimed."""
     PLAN = "INSERT ON delivery FOR EACH ROW"
     """The batch is claimed, nothing is written."""
-    WRITTEN = (
-        "UPDATE ON delivery FOR EACH ROW WHEN (OLD.status = 'claimed' AND NEW.status = 'written')"
-    )
+    WRITTEN = "UPDATE ON delivery FOR EACH ROW WHEN (OLD.status = 'claimed' AND NEW.status = 'written')"
     """A file stands, and is not recorded."""
     BEGUN = "UPDATE ON delivery FOR EACH ROW WHEN (NEW.attempts > OLD.attempts)"
     """A run is about to be started."""

@@ -79,7 +79,8 @@ class OwnPostgres:
 @contextmanager
 def own_postgres() -> Generator[OwnPostgres]:
     """Run a server with a migrated database for as long as the block lasts."""
-    with tempfile.TemporaryDirectory(prefix="pgc-", dir="/tmp") as directory:  # noqa: S108 - short, for sockets
+    # Short, for the path of a socket may not be long.
+    with tempfile.TemporaryDirectory(prefix="pgc-", dir="/tmp") as directory:
         Path(directory).chmod(0o755)
         data, sockets = Path(directory) / "data", Path(directory) / "s"
         data.mkdir()

@@ -5,6 +5,7 @@ import shutil
 import time
 
 import psutil
+import pytest
 from tests.chaos.disk import small_disk
 from tests.chaos.gates import Step, closed_gate
 from tests.chaos.stage import Stage
@@ -16,6 +17,7 @@ BOOKED_SECONDS = 30.0
 LAPSE_SECONDS = 60.0
 
 
+@pytest.mark.long
 def test_gone_in_the_middle_of_a_delivery_and_made_anew(stage: Stage) -> None:
     service = stage.replica()
     stage.post(service, 40)
@@ -70,7 +72,9 @@ def test_full_in_the_middle_of_a_file(stage: Stage) -> None:
         newest = stage.newest_batch()
         stage.post(service, 10)
         status, answer = stage.send(service)
-        assert (status, stage.newest_batch()) == (503, newest), answer  # it claims nothing that it cannot write
+        assert (status, stage.newest_batch()) == (503, newest), (
+            answer
+        )  # it claims nothing that it cannot write
         disk.empty()
         since = time.monotonic()
 
@@ -142,6 +146,8 @@ def test_read_only_after_the_claim(stage: Stage) -> None:
         since = time.monotonic()
 
         delivery = stage.only_delivery(service, claimed)
-        stage.note(f"{delivery['status']} {time.monotonic() - since:.1f} s after it could be written to again")
+        stage.note(
+            f"{delivery['status']} {time.monotonic() - since:.1f} s after it could be written to again"
+        )
         assert (delivery["status"], delivery["acceptedCount"]) == ("delivered", 20)
         stage.check(service)

@@ -1,4 +1,4 @@
-"""Of two replicas one is paused past its lease: the other one goes on, and what the first does later is void."""
+"""Of two replicas one is paused past its lease: the other one goes on, and the first changes nothing more."""
 
 import time
 from collections.abc import Callable

@@ -33,7 +33,9 @@ def test_twenty_sends_and_resends_at_once(stage: Stage) -> None:
         (path, stage.post_meanwhile(replicas[number % 2], path))
         for number, path in enumerate(
             [
-                "/api/v1/executions/send" if number % 2 else f"/api/v1/batches/{refused[number // 2 % 4]}/resend"
+                "/api/v1/executions/send"
+                if number % 2
+                else f"/api/v1/batches/{refused[number // 2 % 4]}/resend"
                 for number in range(SENDS_AND_RESENDS)
             ]
         )
@@ -145,7 +147,8 @@ def test_foreign_rows_under_our_source_ids_stop_all_delivery_until_an_operator_d
             *(sys.executable, "-m", "globeco_allocation", "batches", "resolve"),
             *("--stop", "--reason", "they were booked by the old system"),
         ],
-        env={**stage.environment(), "PATH": "/usr/bin:/bin"},
+        env=stage.environment(),
+        check=False,
         capture_output=True,
         text=True,
         timeout=60,
