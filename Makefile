@@ -2,7 +2,6 @@
 # Tools come into .tools and .venv, in the versions that uv.lock names; nothing else on the machine is touched.
 
 PYTHON ?= python3
-CHAOS_SEEDS ?= 50
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin/python -m
@@ -13,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate lint format wheel clean
+.PHONY: help demo dev test simulate chaos lint format wheel clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -33,9 +32,9 @@ simulate: wheel ## Ten thousand histories of crashes, pauses and faults; SEED=7 
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	$(RUN) tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(HISTORIES),--histories $(HISTORIES))
 
-chaos: wheel ## The chaos suite, and more histories in which anything dies at any time (CHAOS_SEEDS, 50)
+chaos: wheel ## Real processes killed at every step, then 50 histories of anything at any time; HISTORIES=500 plays more
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
-	CHAOS_SEEDS=$(CHAOS_SEEDS) $(RUN) pytest tests/chaos $(ARGS)
+	CHAOS_HISTORIES=$(or $(HISTORIES),50) $(RUN) pytest tests/chaos $(ARGS)
 
 lint: wheel ## Formatting, lint, types, and the direction of imports
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --all-groups

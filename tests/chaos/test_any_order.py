@@ -1,6 +1,6 @@
 """Everything at once: replicas are killed and paused, runs killed, while senders go on; then faults stop.
 
-``CHAOS_SEEDS`` says how many such histories are played. A seed fixes what is done, though not to the
+``CHAOS_HISTORIES`` says how many such histories are played. A seed fixes what is done, though not to the
 millisecond when.
 """
 
@@ -15,7 +15,7 @@ import pytest
 from tests.chaos.stage import Stage, killed, paused
 from tests.process.service_process import ServiceProcess, wait_until
 
-SEEDS = range(int(os.environ.get("CHAOS_SEEDS", "1")))
+SEEDS = range(int(os.environ.get("CHAOS_HISTORIES", "1")))
 DEEDS = 24
 LONGEST_REST_SECONDS = 1.0
 SLOW_MS = 30
