@@ -297,6 +297,24 @@ def test_an_interrupted_command_hands_its_lease_back_and_leaves_the_run_alone(
     assert office.get(delivery.id).attempts == 1
 
 
+def test_a_command_that_is_to_outlive_its_terminal_does(office: Office, tmp_path: Path) -> None:
+    (delivery,) = office.written(2)
+    fault = tmp_path / "fault"
+    fault.write_text("slow:500")
+
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does; a child inherits it
+    try:
+        process = office.start("deliver", SIMULATED_ACCOUNTING_FAULT=f"@{fault}")
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
+    wait_until(lambda: office.get(delivery.id).run_uid)
+    process.send_signal(signal.SIGHUP)
+    out, _ = end(process)
+
+    assert process.returncode == ExitCode.OK
+    assert out.endswith(f"{delivery.file_name}: delivered, 2 booked\n")
+
+
 def test_two_at_once_deliver_everything_once(office: Office) -> None:
     files = office.written(6, lanes=2, largest=1)
 

@@ -19,7 +19,7 @@ def test_good_files_are_as_they_were_written(office: Office) -> None:
 
     assert (said.code, said.err) == (ExitCode.OK, "")
     assert sorted(said.lines[:-1]) == sorted(f"{one.file_name}: as it was written" for one in files)
-    assert said.lines[-1] == f"{len(files)} files made again from the database: 0 different"
+    assert said.lines[-1] == f"{len(files)} files made again from the database: 0 differences"
 
 
 def test_an_execution_that_was_changed_in_the_database_is_found(office: Office) -> None:
@@ -31,7 +31,7 @@ def test_an_execution_that_was_changed_in_the_database_is_found(office: Office) 
     assert said.code == ExitCode.FAILED
     assert said.line(bad.file_name).endswith("DIFFERENT: its executions have changed since it was written")
     assert said.line(good.file_name).endswith("as it was written")
-    assert said.lines[-1] == "2 files made again from the database: 1 different"
+    assert said.lines[-1] == "2 files made again from the database: 1 difference"
 
 
 def test_an_execution_that_is_gone_or_came_later_is_found(office: Office) -> None:
@@ -48,6 +48,31 @@ def test_an_execution_that_is_gone_or_came_later_is_found(office: Office) -> Non
     assert said.code == ExitCode.FAILED
     assert "DIFFERENT" in said.line(fewer.file_name)
     assert "DIFFERENT" in said.line(more.file_name)
+
+
+def test_an_execution_that_no_file_has_room_for_is_found(office: Office) -> None:
+    (delivery,) = office.written(2)
+    empty = office.claimed(0)
+    office.run("deliver", CLI_COMMAND="")
+    late = office.claimed(2)
+    for key, batch in ((3, delivery.batch_id), (4, empty)):
+        office.sql(
+            "UPDATE execution SET ready_to_send_timestamp = h.start_time - interval '1 microsecond'"
+            "  FROM batch_history AS h WHERE h.id = %s AND execution.id = %s",
+            batch,
+            key,
+        )
+
+    said = office.run("verify")
+
+    assert said.code == ExitCode.FAILED
+    assert said.lines == [
+        f"batch {late}: no files yet",
+        f"batch {empty}: DIFFERENT: 1 execution of its window in none of its files",
+        f"{delivery.file_name}: as it was written",
+        f"batch {delivery.batch_id}: DIFFERENT: 1 execution of its window in none of its files",
+        "1 file made again from the database: 2 differences",
+    ]
 
 
 def test_a_file_that_was_changed_where_it_stands_is_found(office: Office) -> None:
@@ -82,7 +107,7 @@ def test_a_file_that_is_gone_is_told_and_no_fault(office: Office) -> None:
     assert said.code == ExitCode.OK
     assert said.lines == [
         f"{delivery.file_name}: as it was written; not in OUTPUT_DIR any more",
-        "1 file made again from the database: 0 different; 1 not in OUTPUT_DIR any more",
+        "1 file made again from the database: 0 differences; 1 not in OUTPUT_DIR any more",
     ]
     assert list(office.files.iterdir()) == []
 
@@ -117,7 +142,7 @@ def test_a_file_that_is_not_written_yet_is_told(office: Office) -> None:
     assert said.code == ExitCode.OK
     assert said.lines == [
         f"{delivery.file_name}: not written yet",
-        "0 files made again from the database: 0 different; 1 not written yet",
+        "0 files made again from the database: 0 differences; 1 not written yet",
     ]
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 
 from globeco_allocation.domain.batch import Batch
@@ -20,6 +21,19 @@ from globeco_allocation.ports.files import TransactionFiles
 
 _AT_ONCE = 1000
 _TRY_AGAIN_IN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeAgain:
+    """What a batch's files are when they are made from the database now.
+
+    Attributes:
+        checksums: SHA-256 in hex, by the delivery's id.
+        in_no_file: Executions of its window that no file has room for: there must never be any.
+    """
+
+    checksums: Mapping[int, str]
+    in_no_file: int
 
 
 class PrepareBatch:
@@ -85,15 +99,32 @@ class PrepareBatch:
             StoreUnavailableError: the database went away.
         """
         batch = await self._batch_of(delivery)
-        row = row_formatter(batch.terms.file_quantity)
-        digest = hashlib.sha256(HEADER)
-
-        def add(some: Sequence[Execution]) -> None:
-            digest.update(b"".join(map(row, some)))
-
+        digest = _Digest(batch)
         async for some in self._executions_of(delivery, batch):
-            await asyncio.to_thread(add, some)
-        return digest.hexdigest()
+            await asyncio.to_thread(digest.add, some)
+        return digest.hex
+
+    async def made_again(self, batch: Batch, deliveries: Sequence[Delivery]) -> MadeAgain:
+        """Return what all files of a batch are when they are made from the database, in one pass.
+
+        Args:
+            batch: The batch.
+            deliveries: All of them.
+
+        Raises:
+            StoreUnavailableError: the database went away.
+        """
+        shares = [(_Share(one, batch), _Digest(batch)) for one in deliveries]
+        in_no_file = 0
+        async with self._batches.executions(batch) as executions:
+            async for some in _in_chunks(executions):
+                in_no_file += len(some)
+                lanes = _by_lane(some, batch.terms.lane_count)
+                for share, digest in shares:
+                    if mine := share.of(lanes):
+                        in_no_file -= len(mine)
+                        await asyncio.to_thread(digest.add, mine)
+        return MadeAgain({share.delivery_id: digest.hex for share, digest in shares}, in_no_file)
 
     async def _plan(self, batch: Batch) -> list[PlannedFile]:
         sizes: dict[int, int] = {}
@@ -126,17 +157,50 @@ class PrepareBatch:
 
     async def _executions_of(self, delivery: Delivery, batch: Batch) -> AsyncGenerator[Sequence[Execution]]:
         """Yield the executions of one file, some at a time."""
-        skip, left = delivery.part * batch.terms.file_max_records, delivery.record_count
+        share = _Share(delivery, batch)
         async with self._batches.executions(batch) as executions:
             async for some in _in_chunks(executions):
-                those = _by_lane(some, batch.terms.lane_count).get(delivery.lane, [])
-                mine = those[skip : skip + left]
-                skip = max(skip - len(those), 0)
-                left -= len(mine)
-                if mine:
+                if mine := share.of(_by_lane(some, batch.terms.lane_count)):
                     yield mine
-                if not left:
+                if share.is_complete:
                     return
+
+
+class _Share:
+    """What of a batch's executions, which come some at a time, belongs into one file."""
+
+    def __init__(self, delivery: Delivery, batch: Batch) -> None:
+        self.delivery_id = delivery.id
+        self._lane = delivery.lane
+        self._skip = delivery.part * batch.terms.file_max_records
+        self._left = delivery.record_count
+
+    @property
+    def is_complete(self) -> bool:
+        return not self._left
+
+    def of(self, lanes: Mapping[int, list[Execution]]) -> list[Execution]:
+        """Return its executions among the next ones."""
+        those = lanes.get(self._lane, [])
+        mine = those[self._skip : self._skip + self._left]
+        self._skip = max(self._skip - len(those), 0)
+        self._left -= len(mine)
+        return mine
+
+
+class _Digest:
+    """The checksum of a file that is made again."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._row = row_formatter(batch.terms.file_quantity)
+        self._hash = hashlib.sha256(HEADER)
+
+    def add(self, some: Sequence[Execution]) -> None:
+        self._hash.update(b"".join(map(self._row, some)))
+
+    @property
+    def hex(self) -> str:
+        return self._hash.hexdigest()
 
 
 def _by_lane(executions: Sequence[Execution], lane_count: int) -> dict[int, list[Execution]]:

@@ -12,7 +12,7 @@ from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.pool import Pool
 from globeco_allocation.domain.batch import Batch
-from globeco_allocation.domain.delivery import Delivery, WrittenFile
+from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.use_cases.prepare import PrepareBatch
@@ -34,18 +34,15 @@ async def verify(arguments: argparse.Namespace, settings: Settings, pool: Pool) 
             file=sys.stderr,
         )
     verification = _Verification(directory, pool)
-    code = ExitCode.OK
-    if arguments.batches:
-        for batch_id in dict.fromkeys(arguments.batches):
-            if await verification.batches.get(batch_id) is None:
-                code = no_batch(batch_id)
-            else:
-                await verification.look_at((batch_id,))
-    else:
-        async for some in _all_batches(verification.batches):
-            await verification.look_at(some)
+    unknown = False
+    async for batch in _batches(arguments.batches, verification.batches):
+        if isinstance(batch, int):
+            no_batch(batch)
+            unknown = True
+        else:
+            await verification.look_at(batch)
     print(verification.summary)
-    return ExitCode.FAILED if verification.different else code
+    return ExitCode.FAILED if verification.different or unknown else ExitCode.OK
 
 
 class _Verification:
@@ -68,30 +65,43 @@ class _Verification:
     @property
     def summary(self) -> str:
         """All that was found, in one line."""
-        made = f"{count(self._made_again, 'file')} made again from the database: {self.different} different"
+        found = count(self.different, "difference")
+        made = f"{count(self._made_again, 'file')} made again from the database: {found}"
         away = f"; {self._away} not in OUTPUT_DIR any more" if self._away else ""
         unwritten = f"; {self._unwritten} not written yet" if self._unwritten else ""
         return f"{made}{away}{unwritten}"
 
-    async def look_at(self, batch_ids: Sequence[int]) -> None:
-        """Look at the files of these batches, newest first."""
-        files = await self._deliveries.of_batches(batch_ids)
-        for one in sorted(files, key=lambda file: (-file.batch_id, file.id)):
+    async def look_at(self, batch: Batch) -> None:
+        """Look at the files of a batch, and for executions that are in none of them."""
+        files = await self._deliveries.of_batches((batch.id,))
+        if not (files or batch.prepared):
+            print(f"batch {batch.id}: no files yet", flush=True)
+            return
+        self.batches.read = 0
+        async with ticking(lambda: f"batch {batch.id}: {self.batches.read} executions read"):
+            made_again = await self._prepare.made_again(batch, files)
+        for one in files:
             if one.file is None:
                 self._unwritten += 1
-                print(f"{one.file_name}: not written yet", flush=True)
-                continue
-            self._made_again += 1
-            self.batches.read = 0
-            async with ticking(lambda name=one.file_name: f"{name}: {self.batches.read} executions read"):
-                found = await self._compare(one, one.file)
+                found = "not written yet"
+            else:
+                self._made_again += 1
+                found = await self._compare(one.file_name, one.file, made_again.checksums[one.id])
             print(f"{one.file_name}: {found}", flush=True)
+        if made_again.in_no_file:
+            lost = count(made_again.in_no_file, "execution")
+            print(
+                f"batch {batch.id}: {self._differs(f'{lost} of its window in none of its files')}", flush=True
+            )
 
-    async def _compare(self, delivery: Delivery, file: WrittenFile) -> str:
+    async def _compare(self, name: str, file: WrittenFile, checksum: str) -> str:
+        if checksum != file.checksum:
+            return self._differs("its executions have changed since it was written")
+        if not self._looks:
+            return "as it was written"
         try:
-            if await self._prepare.checksum(delivery) != file.checksum:
-                return self._differs("its executions have changed since it was written")
-            stands = await self._files.checksum(delivery.file_name) if self._looks else file.checksum
+            async with ticking(lambda: f"{name}: reading it"):
+                stands = await self._files.checksum(name)
         except FileNotWrittenError as error:
             return self._differs(str(error))
         if stands is None:
@@ -123,13 +133,17 @@ class _CountedBatches(PostgresBatches):
             yield one
 
 
-async def _all_batches(batches: PostgresBatches) -> AsyncGenerator[list[int]]:
-    """Yield the ids of all batches there are, newest first, some at a time, each once."""
+async def _batches(wanted: Sequence[int], batches: PostgresBatches) -> AsyncGenerator[Batch | int]:
+    """Yield the batches that are wanted, or all of them, newest first, each once; ids of unknown ones."""
+    for one in dict.fromkeys(wanted):
+        yield await batches.get(one) or one
+    if wanted:
+        return
     offset, last = 0, None
     while page := (await batches.page(limit=_BATCHES_AT_ONCE, offset=offset)).batches:
         # What is claimed meanwhile moves the others on, so that some come again.
-        some = [one.id for one in page if last is None or one.id < last]
-        if some:
-            yield some
-            last = some[-1]
+        for batch in page:
+            if last is None or batch.id < last:
+                yield batch
+                last = batch.id
         offset += len(page)

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from globeco_allocation.entrypoints.commands.arguments import Subcommands, positive, seconds, words
-from globeco_allocation.entrypoints.commands.on_database import run_on_database
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -73,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify = what.add(
         "verify",
         "make each file again from the database and compare",
-        "Nothing is written. A file that is not in OUTPUT_DIR any more is no fault, a changed one is.",
+        "Nothing is written. A file that is not in OUTPUT_DIR any more is no fault; a changed one is, and an"
+        " execution of a batch's window that is in none of its files.",
     )
     verify.add_argument("batches", type=positive, nargs="*", metavar="BATCH", help="(default: all batches)")
 
@@ -88,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         batch_tables,
         batch_verification,
     )
+    from globeco_allocation.entrypoints.commands.on_database import run_on_database  # noqa: PLC0415
 
     actions = {
         "list": batch_tables.list_batches,

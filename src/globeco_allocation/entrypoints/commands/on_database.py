@@ -61,7 +61,8 @@ async def _with_pool(settings: "Settings", name: str, connections: int, work: Wo
     from globeco_allocation.adapters.postgres.schema import schema_is_there  # noqa: PLC0415
 
     for one in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(one, signal.raise_signal, signal.SIGINT)
+        if signal.getsignal(one) is not signal.SIG_IGN:  # as under nohup
+            asyncio.get_running_loop().add_signal_handler(one, signal.raise_signal, signal.SIGINT)
     address = settings.database
     await knock(address)
     async with open_pool(

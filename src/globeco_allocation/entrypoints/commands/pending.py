@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from globeco_allocation.entrypoints.commands.arguments import Subcommands, positive
-from globeco_allocation.entrypoints.commands.on_database import run_on_database
 from globeco_allocation.entrypoints.commands.tables import count, instant, one_line, table
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
@@ -56,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List or retry."""
+    from globeco_allocation.entrypoints.commands.on_database import run_on_database  # noqa: PLC0415 (not for --help)
+
     work = _list(arguments) if arguments.what == "list" else _retry(arguments.ids)
 
     async def on_pending(_settings: "Settings", pool: "Pool") -> ExitCode:
