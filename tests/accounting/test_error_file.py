@@ -17,8 +17,8 @@ from globeco_allocation.adapters.output_files.error_file import (
 )
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, PrintedCounts
 from globeco_allocation.domain.delivery import DeliveryStatus, Knowledge
-from globeco_allocation.domain.earlier import EarlierAttempts
-from globeco_allocation.domain.judge import Judge
+from globeco_allocation.domain.judging.earlier import EarlierAttempts
+from globeco_allocation.domain.judging.judge import Judge
 
 COLUMNS = (
     "portfolio_id,security_id,source_id,transaction_type,quantity,price,transaction_date,error_message\n"

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from globeco_allocation.domain.execution import LARGEST_ID
-from globeco_allocation.domain.id_set import IdSet
+from globeco_allocation.domain.judging.id_set import IdSet
 
 
 @pytest.mark.parametrize(

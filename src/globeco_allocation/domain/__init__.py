@@ -29,7 +29,6 @@ from globeco_allocation.domain.delivery import (
     Settlement,
     WrittenFile,
 )
-from globeco_allocation.domain.earlier import EarlierAttempts
 from globeco_allocation.domain.errors import (
     AllocationError,
     CliNotStartedError,
@@ -53,7 +52,7 @@ from globeco_allocation.domain.execution import (
     differing_fields,
 )
 from globeco_allocation.domain.instant import parse_instant, to_instant
-from globeco_allocation.domain.judge import Judge, Judgement, Next
+from globeco_allocation.domain.judging import EarlierAttempts, Judge, Judgement, Next
 from globeco_allocation.domain.lane import MOST_LANES, lane_of
 from globeco_allocation.domain.lease import LEASE_TIME, Holder, Lease, Leased
 from globeco_allocation.domain.money import fixed, plain, to_money

@@ -11,14 +11,14 @@ from globeco_allocation.domain.delivery import (
     Reject,
     Settlement,
 )
-from globeco_allocation.domain.earlier import EarlierAttempts
 from globeco_allocation.domain.errors import (
     CliNotStartedError,
     DeliveryStepError,
     FileNotWrittenError,
     RunNotFollowedError,
 )
-from globeco_allocation.domain.judge import Judge, Judgement, Next
+from globeco_allocation.domain.judging.earlier import EarlierAttempts
+from globeco_allocation.domain.judging.judge import Judge, Judgement, Next
 from globeco_allocation.domain.lease import Lease
 from globeco_allocation.domain.retry import RetryTerms
 from globeco_allocation.domain.use_cases.prepare import PrepareBatch

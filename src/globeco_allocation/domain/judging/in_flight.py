@@ -8,8 +8,8 @@ reach the first record that is new to Portfolio Accounting, so it had stored tho
 from collections.abc import Iterator
 
 from globeco_allocation.domain.delivery import RecordVerdict
-from globeco_allocation.domain.earlier import EarlierAttempts
-from globeco_allocation.domain.id_set import IdSet
+from globeco_allocation.domain.judging.earlier import EarlierAttempts
+from globeco_allocation.domain.judging.id_set import IdSet
 
 
 class InFlight:

@@ -12,10 +12,12 @@ from enum import Enum, auto
 
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow
 from globeco_allocation.domain.delivery import DeliveryStatus, Knowledge, Outcome, RecordVerdict, Reject
-from globeco_allocation.domain.earlier import EarlierAttempts
-from globeco_allocation.domain.id_set import IdSet
-from globeco_allocation.domain.in_flight import InFlight
-from globeco_allocation.domain.judge_words import (
+from globeco_allocation.domain.judging.earlier import EarlierAttempts
+from globeco_allocation.domain.judging.id_set import IdSet
+from globeco_allocation.domain.judging.in_flight import InFlight
+from globeco_allocation.domain.judging.report import RunReport
+from globeco_allocation.domain.judging.rows import RowReader
+from globeco_allocation.domain.judging.words import (
     FOUND_KNOWN,
     IN_OUR_WORDS,
     NOT_TOLD,
@@ -24,7 +26,6 @@ from globeco_allocation.domain.judge_words import (
     explain,
 )
 from globeco_allocation.domain.source_id import execution_id_of, source_id
-from globeco_allocation.domain.verdict import RowReader
 
 LONGEST_REASON = 500
 """Characters of Portfolio Accounting's words that are kept for a record."""
@@ -118,20 +119,22 @@ class Judge:
         """Yield what only the whole run tells; to be called once, after the last row, and read to its end."""
         if not run.completed:
             return
-        if self._listed_count < len(self._expected) and not self._unlisted_are_booked(run):
+        report = self._report(run)
+        if report.unlisted > 0 and not report.unlisted_are_booked:
             self._lost_answers = True
-            yield from self._name_the_unlisted(run)
+            yield from self._name_the_unlisted(report)
         if self._earlier.were_cut_off:
-            yield from self._judge_after_a_cut_off(run)
-        if not self._unlisted_are_booked(run):
+            yield from self._judge_after_a_cut_off(report)
+        if not report.unlisted_are_booked:
             for key in self._earlier.all_stored_for_a_person():
                 if key in self._expected and key not in self._listed:
                     yield from self._as_before(key)
 
     def judgement(self, run: AccountingRun) -> Judgement:
         """Sum everything up; to be called last."""
-        outcome = self._outcome(run)
-        return Judgement(outcome, self._next(run, outcome), self._knowledge(run, outcome))
+        report = self._report(run)
+        outcome = self._outcome(report)
+        return Judgement(outcome, self._next(report, outcome), self._knowledge(report, outcome))
 
     def _judge(self, key: int, verdict: RecordVerdict, reason: str) -> Reject | None:
         before = self._earlier.stored_for_a_person(key)
@@ -154,25 +157,15 @@ class Judge:
             return None
         return self._reject(source_id(key), verdict, reason)
 
-    def _first_new(self, run: AccountingRun) -> int | None:
+    def _first_new(self, report: RunReport) -> int | None:
         """Return the first record of the file that this run has stored."""
-        unlisted_are_stored = self._unlisted_are_stored(run)
         for key in self._expected:
-            if key in self._newly_stored or (unlisted_are_stored and key not in self._listed):
+            if key in self._newly_stored or (report.unlisted_are_stored and key not in self._listed):
                 return key
         return None
 
-    def _judge_unlisted(self) -> Iterator[Reject]:
-        """Name the records of which the run does not tell: later attempts must not take them for stored."""
-        for key in self._expected:
-            if key in self._listed or self._earlier.stored_for_a_person(key) is not None:
-                continue
-            if self._in_flight.concerns(key):
-                self._in_flight.unanswered(key)
-            yield self._reject(source_id(key), RecordVerdict.UNKNOWN, NOT_TOLD)
-
-    def _name_the_unlisted(self, run: AccountingRun) -> Iterator[Reject]:
-        if self._unlisted_are_stored(run):
+    def _name_the_unlisted(self, report: RunReport) -> Iterator[Reject]:
+        if report.unlisted_are_stored:
             yield Reject("", RecordVerdict.UNKNOWN, TO_BE_CONFIRMED)  # one for all: they can be very many
             return
         for key in self._expected:
@@ -182,8 +175,8 @@ class Judge:
                 self._in_flight.unanswered(key)
             yield self._reject(source_id(key), RecordVerdict.UNKNOWN, NOT_TOLD)
 
-    def _judge_after_a_cut_off(self, run: AccountingRun) -> Iterator[Reject]:
-        for key, verdict in self._in_flight.verdicts(self._first_new(run)):
+    def _judge_after_a_cut_off(self, report: RunReport) -> Iterator[Reject]:
+        for key, verdict in self._in_flight.verdicts(self._first_new(report)):
             if verdict is RecordVerdict.ACCEPTED:
                 self._seen[verdict] += 1
             else:
@@ -204,54 +197,19 @@ class Judge:
         self._strays += 1  # it stands for no record of the file: that one stays unknown
         return Reject(named, RecordVerdict.UNKNOWN, STRAY)
 
-    @property
-    def _listed_count(self) -> int:
-        return len(self._listed) + self._unnamed
+    def _report(self, run: AccountingRun) -> RunReport:
+        return RunReport(run, len(self._expected), len(self._listed), self._unnamed, self._strays)
 
-    def _agrees(self, run: AccountingRun) -> bool:
-        """Tell whether the printed counts, the error file and the file that was written fit together."""
-        counts = run.counts
-        return (
-            counts is not None
-            and counts.total <= len(self._expected)
-            and counts.failed == len(self._listed) + self._unnamed + self._strays
-            and counts.succeeded + counts.failed <= counts.total
-        )
-
-    def _succeeded(self, run: AccountingRun) -> int:
-        """Return how many records the run has booked without listing them."""
-        if not run.completed or run.counts is None or not self._agrees(run):
-            return 0
-        return run.counts.succeeded
-
-    def _unlisted_are_booked(self, run: AccountingRun) -> bool:
-        unlisted = len(self._expected) - self._listed_count
-        return unlisted > 0 and self._succeeded(run) == unlisted
-
-    def _unlisted_are_stored(self, run: AccountingRun) -> bool:
-        """Tell whether what the run does not list can be taken for stored; not that it is booked."""
-        if run.counts is None:  # the CLI lists whatever it could not load
-            return not self._strays and not self._unnamed
-        return self._unlisted_are_booked(run)
-
-    def _is_accounted_for(self, run: AccountingRun) -> bool:
-        if not run.completed or self._strays:
-            return False
-        if run.counts is None:  # an error file that names every record says enough
-            return self._listed_count == len(self._expected)
-        return self._agrees(run)
-
-    def _outcome(self, run: AccountingRun) -> Outcome:
+    def _outcome(self, report: RunReport) -> Outcome:
         seen = self._seen
-        succeeded = self._succeeded(run)
-        accepted = succeeded + seen[RecordVerdict.ACCEPTED]
+        accepted = report.succeeded + seen[RecordVerdict.ACCEPTED]
         rejected = sum(
             count
             for verdict, count in seen.items()
             if verdict.for_good and verdict is not RecordVerdict.ACCEPTED
         )
         unknown = max(len(self._expected) - accepted - rejected, 0)
-        if unknown or not self._is_accounted_for(run):
+        if unknown or not report.is_whole:
             status = DeliveryStatus.FAILED
         elif not rejected:
             status = DeliveryStatus.DELIVERED
@@ -261,31 +219,24 @@ class Judge:
             status = DeliveryStatus.FAILED
         error = ""
         if status is not DeliveryStatus.DELIVERED:
-            error = explain(
-                run,
-                seen,
-                records=len(self._expected),
-                accepted=accepted,
-                unknown=unknown,
-                fits=run.counts is None or self._agrees(run),
-                cut_offs=self._earlier.knowledge.cut_offs,
-                words=self._words,
-            )
-        return Outcome(status, accepted, rejected, unknown, run.exit_code, error)
+            cut_offs = self._earlier.knowledge.cut_offs
+            error = explain(report, seen, accepted, unknown, cut_offs=cut_offs, words=self._words)
+        return Outcome(status, accepted, rejected, unknown, report.run.exit_code, error)
 
-    def _next(self, run: AccountingRun, outcome: Outcome) -> Next:
+    def _next(self, report: RunReport, outcome: Outcome) -> Next:
         if self._seen[RecordVerdict.DUPLICATE]:
             return Next.STOP
-        if not outcome.unknown_count and self._is_accounted_for(run):
+        if not outcome.unknown_count and report.is_whole:
             return Next.END
         complained = self._strays or any(not verdict.for_good for verdict in self._seen)
-        return Next.CONFIRM if run.completed and run.counts is None and not complained else Next.RETRY
+        silent = report.run.completed and report.run.counts is None
+        return Next.CONFIRM if silent and not complained else Next.RETRY
 
-    def _knowledge(self, run: AccountingRun, outcome: Outcome) -> Knowledge:
+    def _knowledge(self, report: RunReport, outcome: Outcome) -> Knowledge:
         before = self._earlier.knowledge
-        if not run.completed:
+        if not report.run.completed:
             return Knowledge(before.attempt, before.cut_offs + 1)
-        first_new = self._first_new(run)
+        first_new = self._first_new(report)
         if self._earlier.were_cut_off and self._in_flight.can_be_told(first_new):
             return Knowledge(self._attempt, 0)
         changed = first_new is not None or self._lost_answers

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from globeco_allocation.domain.accounting_run import AccountingRun
 from globeco_allocation.domain.delivery import RecordVerdict
+from globeco_allocation.domain.judging.report import RunReport
 
 IN_OUR_WORDS = {
     RecordVerdict.NOT_SENT: "Portfolio Accounting could not be reached, or did not store it",
@@ -24,29 +24,25 @@ TO_BE_CONFIRMED = "the accounting CLI left no counts: whether it booked the reco
 
 
 def explain(
-    run: AccountingRun,
+    report: RunReport,
     seen: Mapping[RecordVerdict, int],
-    *,
-    records: int,
     accepted: int,
     unknown: int,
-    fits: bool,
+    *,
     cut_offs: int,
     words: str,
 ) -> str:
     """Say why not every record is booked.
 
     Args:
-        run: The run.
+        report: What the run tells in numbers.
         seen: How many records got which verdict.
-        records: How many the file has.
         accepted: How many are booked.
         unknown: Of how many it is not known.
-        fits: Whether printed counts, error file and file agree.
         cut_offs: How many runs before it were cut off.
         words: What was said of the first record that is not booked.
     """
-    parts = [f"{accepted} of {records} records booked"]
+    parts = [f"{accepted} of {report.records} records booked"]
     if refused := seen.get(RecordVerdict.REFUSED):
         parts.append(f"{refused} refused")
     if stored := seen.get(RecordVerdict.NOT_BOOKED):
@@ -59,7 +55,7 @@ def explain(
         parts.append(f"{known} refused as known")
     if unknown:
         parts.append(f"{unknown} not known to be booked")
-    text = ", ".join(parts) + _how_it_ended(run, fits=fits)
+    text = ", ".join(parts) + _how_it_ended(report)
     if cut_offs > 1:
         text += f"; {cut_offs} runs before it were cut off: only the last one's record in flight can be named"
     if known:
@@ -67,12 +63,17 @@ def explain(
     return f"{text} (such as: {words})" if words else text
 
 
-def _how_it_ended(run: AccountingRun, *, fits: bool) -> str:
+def _how_it_ended(report: RunReport) -> str:
+    run = report.run
     complaint = f" ({run.complaint})" if run.complaint else ""
     if run.completed:
         if run.counts is None:
             return "; the accounting CLI left no counts"
-        return "" if fits else "; the accounting CLI's counts do not fit its error file and the records sent"
+        return (
+            ""
+            if report.fits
+            else "; the accounting CLI's counts do not fit its error file and the records sent"
+        )
     if run.timed_out:
         return f"; the accounting run was ended past its time limit{complaint}"
     if run.exit_code is None:

@@ -1,7 +1,7 @@
 """What earlier attempts tell of a file's records (design, "Verdicts")."""
 
 from globeco_allocation.domain.delivery import Knowledge, RecordVerdict, Reject
-from globeco_allocation.domain.id_set import IdSet
+from globeco_allocation.domain.judging.id_set import IdSet
 from globeco_allocation.domain.source_id import execution_id_of
 
 _MOST_WORDS = 10_000
