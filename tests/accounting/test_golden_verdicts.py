@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -130,7 +130,7 @@ class Case(NamedTuple):
             complaint(tail(self.path / "stderr.txt")),
         )
 
-    def errors(self) -> AsyncIterator[ErrorRow]:
+    def errors(self) -> AsyncGenerator[ErrorRow]:
         return error_rows(self.path / "errors.csv")
 
 

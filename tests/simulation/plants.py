@@ -1,6 +1,6 @@
 """Faults that are planted to see that the simulation would find them; the product has none of them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
 from tests.simulation.world import World
@@ -64,7 +64,7 @@ class _Believer:
         count = self._count(order.file_name)
         return AccountingRun(0, PrintedCounts(count, count, 0))
 
-    async def error_rows(self, order: RunOrder) -> AsyncIterator[ErrorRow]:  # noqa: ARG002
+    async def error_rows(self, order: RunOrder) -> AsyncGenerator[ErrorRow]:  # noqa: ARG002
         for row in ():
             yield row
 

@@ -1,7 +1,7 @@
 """A service over the twins, and Portfolio Accounting beside it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -58,7 +58,7 @@ class ScriptedCli:
         run, self._rows = step
         return run
 
-    async def error_rows(self, order: RunOrder) -> AsyncIterator[ErrorRow]:
+    async def error_rows(self, order: RunOrder) -> AsyncGenerator[ErrorRow]:
         assert order == self.orders[-1]
         for row in self._rows:
             yield row

@@ -1,6 +1,6 @@
 """Portfolio Accounting's command line."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, RunOrder
@@ -60,6 +60,6 @@ class AccountingCli(Protocol):
         """
         ...
 
-    def error_rows(self, order: RunOrder) -> AsyncIterator[ErrorRow]:
+    def error_rows(self, order: RunOrder) -> AsyncGenerator[ErrorRow]:
         """Read the ended run's error file as a bounded stream; nothing comes when there is none."""
         ...

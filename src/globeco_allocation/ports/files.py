@@ -1,6 +1,6 @@
 """The directory that we share with the accounting CLI."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -58,7 +58,7 @@ class TransactionFiles(Protocol):
         """
         ...
 
-    def execution_ids(self, name: str) -> AsyncIterator[int]:
+    def execution_ids(self, name: str) -> AsyncGenerator[int]:
         """Read the ids of the executions in a file, in its order, some at a time.
 
         Raises:

@@ -5,7 +5,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -134,7 +134,7 @@ class MemoryAccounting:
             return await asyncio.shield(run.task)
         return run.result or AccountingRun(None, None, "what was written down of its start is lost")
 
-    async def error_rows(self, order: RunOrder) -> AsyncIterator[ErrorRow]:
+    async def error_rows(self, order: RunOrder) -> AsyncGenerator[ErrorRow]:
         """Read the ended run's error rows; see the port."""
         check_bare(order.file_name)
         run = self._runs.get(order.name)

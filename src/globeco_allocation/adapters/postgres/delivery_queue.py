@@ -34,7 +34,7 @@ SELECT * FROM again ORDER BY id
 """
 
 _OPEN = """
-SELECT id, status
+SELECT file_name, status
   FROM delivery
  WHERE batch_id = $1 AND status IN ('claimed', 'written', 'delivering')
  ORDER BY id
@@ -68,7 +68,7 @@ class DeliveryQueue(OnPool):
             raise DeliveryStepError(
                 f"batch {batch_id} has no failed or partial delivery to be sent again"
                 if is_open is None
-                else f"delivery {is_open['id']} is {is_open['status']}: wait for its end"
+                else f"{is_open['file_name']} is {is_open['status']}: wait for its end"
             )
         return tuple(to_delivery(row) for row in rows)
 

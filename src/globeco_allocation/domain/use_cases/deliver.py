@@ -1,6 +1,7 @@
 """Deliver a file: have it loaded by the accounting CLI, and judge what became of each record."""
 
 import asyncio
+from contextlib import aclosing
 from datetime import timedelta
 
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, RunOrder
@@ -110,12 +111,14 @@ class DeliverFile:
     ) -> Judgement:
         await self._make_sure_of_the_file(delivery)  # the CLI may have deleted it
         judge = Judge(order.attempt, await self._earlier(delivery))
-        async for execution_id in self._files.execution_ids(delivery.file_name):
-            judge.expect(execution_id)
+        async with aclosing(self._files.execution_ids(delivery.file_name)) as execution_ids:
+            async for execution_id in execution_ids:
+                judge.expect(execution_id)
         recorder = _Recorder(self._deliveries, lease, order.attempt)
         if run.completed:  # one that was cut off wrote no error file
-            async for row in self._accounting.error_rows(order):
-                await recorder.add(await _see(judge, row))
+            async with aclosing(self._accounting.error_rows(order)) as rows:
+                async for row in rows:
+                    await recorder.add(await _see(judge, row))
         for reject in judge.conclude(run):
             await recorder.add(reject)
         await recorder.flush()

@@ -11,7 +11,7 @@ from globeco_allocation.ports.leases import Leases
 
 T = TypeVar("T")
 
-_RELEASE_SECONDS = 2.0
+_RELEASE_SECONDS = 1.0
 
 
 async def under_lease(leases: Leases, lease: Lease, work: Coroutine[Any, Any, T]) -> T:

@@ -67,10 +67,14 @@ class LaneFiles(AbstractAsyncContextManager["LaneFiles"]):
             FileNotWrittenError: there were fewer executions than were planned.
         """
         if self._parts:
-            name = self._parts[0].file_name
-            raise FileNotWrittenError(
-                f"the file {name} was not written: {self._left} of its executions are gone from the database"
+            part = self._parts[0]
+            reason = (
+                f"the file {part.file_name} was not written: {self._left} of its executions are gone from the"
+                " database"
             )
+            if part.status is DeliveryStatus.CLAIMED:
+                await self._deliveries.not_written(self._lease, part.id, reason)
+            raise FileNotWrittenError(reason)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -7,8 +7,8 @@ import sys
 EPILOG = """\
 It serves at once: /healthz answers 200, and /readyz 503 until the database is there and its
 schema up to date (`MIGRATE_ON_START`); it waits for a database that is away. SIGTERM or Ctrl-C
-ends it in order within `SHUTDOWN_GRACE_SECONDS`: requests are answered, sends under way are waited
-for, and a run of the accounting CLI is never killed. A second signal ends it at once.
+ends it in order within `SHUTDOWN_GRACE_SECONDS`: requests are answered, work under way is handed
+over, and a run of the accounting CLI is never killed. A second signal ends it at once.
 
 exit codes: 0 ended in order, 1 the database refuses us as we are set up, the port is taken or no
 Kubernetes Job can be started from here, 2 the settings are wrong (all faults are named)
