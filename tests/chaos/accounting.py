@@ -69,6 +69,13 @@ class Accounting:
         """Wait until so many rows are booked."""
         wait_until(lambda: len(self._ask(_WITH_STATUS, Status.PROC)) >= count, f"{count} rows are booked")
 
+    def pause_the_run(self) -> psutil.Process:
+        """Pause the only run, so that it outlasts whatever happens meanwhile; to be resumed by its caller."""
+        (run,) = self.runs()
+        run.suspend()
+        wait_until(lambda: run.status() == psutil.STATUS_STOPPED, "the run is paused")
+        return run
+
     def stop_a_run_in_the_middle_of_a_row(self) -> str:
         """Pause the only run while a row of its is stored and not booked yet; rows must be slow.
 
@@ -80,9 +87,7 @@ class Accounting:
         def pause() -> bool:
             if not self._ask(_WITH_STATUS, Status.NEW):
                 return False
-            (run,) = self.runs()
-            run.suspend()
-            wait_until(lambda: run.status() == psutil.STATUS_STOPPED, "the run is paused")
+            run = self.pause_the_run()
             found.extend(self._ask(_WITH_STATUS, Status.NEW))
             if not found:
                 run.resume()  # it was faster

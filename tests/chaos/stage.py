@@ -152,6 +152,13 @@ class Stage:
         (delivery,) = self.until_at_rest(service, batch_id)["deliveries"]
         return delivery
 
+    def until_lease_is_renewed(self) -> None:
+        """Wait until whoever works on the only leased delivery has gone on doing so for a while."""
+        query = "SELECT lease_until FROM delivery WHERE lease_until > clock_timestamp()"
+        before = self.ask(query)
+        assert len(before) == 1
+        wait_until(lambda: self.ask(query) not in ([], before), "the lease is renewed")
+
     def note(self, text: str) -> None:
         """Keep something that is worth telling."""
         self.seen.append(text)

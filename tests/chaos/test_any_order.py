@@ -20,7 +20,7 @@ DEEDS = 24
 LONGEST_REST_SECONDS = 1.0
 SLOW_MS = 30
 CALM_SECONDS = 90.0
-FAULTS = ("", f"slow:{SLOW_MS}", f"slow:{SLOW_MS}", "killed:7", "eof", "server-down", "exit-1", "garbage")
+FAULTS = ("", f"slow:{SLOW_MS}", "slow:700", "killed:7", "eof", "server-down", "exit-1", "garbage")
 
 
 class Trouble:

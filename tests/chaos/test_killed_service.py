@@ -5,7 +5,7 @@ import time
 import pytest
 from tests.chaos.gates import Closed, Step, closed_gate
 from tests.chaos.stage import TAKEN_OVER_SECONDS, Stage, killed, paused
-from tests.process.service_process import ServiceProcess, wait_until
+from tests.process.service_process import ServiceProcess
 
 SLOW_MS = 60
 
@@ -107,11 +107,15 @@ def test_while_the_cli_runs(stage: Stage, cli: str) -> None:
     stage.send_meanwhile(service)
     stage.accounting.until_rows_are_booked(3)
     if cli == "lives on":
+        run = stage.accounting.pause_the_run()
         since = killed(service)
-        assert len(stage.accounting.runs()) == 1
-
         again = successor(stage, since)
+        stage.until_lease_is_renewed()  # the new one waits for as long as the run goes on
+        assert len(stage.accounting.books().runs) == 1
+        run.resume()
+
         ended_well(stage, again, since, 40)
+        assert stage.accounting.books().runs[0].ended
         return
     in_flight = stage.accounting.stop_a_run_in_the_middle_of_a_row()
     since = killed(service)
@@ -163,7 +167,10 @@ def test_with_a_resend_under_way(stage: Stage) -> None:
     stage.accounting.does(f"slow:{SLOW_MS}")
     stage.post_meanwhile(service, f"/api/v1/batches/{batch}/resend")
     stage.accounting.until_rows_are_booked(3)
+    run = stage.accounting.pause_the_run()
     since = killed(service)
-    wait_until(lambda: len(stage.accounting.runs()) == 1, "the run goes on", 1)
+    again = successor(stage, since)
+    stage.until_lease_is_renewed()
+    run.resume()
 
-    ended_well(stage, successor(stage, since), since, 20)
+    ended_well(stage, again, since, 20)

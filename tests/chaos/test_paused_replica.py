@@ -96,10 +96,13 @@ def test_while_the_cli_runs(stage: Stage) -> None:
     stage.accounting.does(f"slow:{SLOW_MS}")
     stage.send_meanwhile(replicas[0])
     stage.accounting.until_rows_are_booked(3)
+    run = stage.accounting.pause_the_run()
     sleeper, other = holder(stage, "delivery", replicas)
     paused(sleeper)
     since = time.monotonic()
     until_lease_has_passed(stage, other, GOES_ON, since)
+    stage.until_lease_is_renewed()  # the other one waits for as long as the run goes on
+    run.resume()
     delivery = stage.only_delivery(other, stage.newest_batch())
     assert (delivery["status"], delivery["acceptedCount"], delivery["attempts"]) == ("delivered", 20, 1)
 
