@@ -159,8 +159,9 @@ BEGIN
           AND NEW.status IN ('delivered', 'partial', 'failed') THEN
         NEW.outcome_status := NEW.status;
         NEW.outcome_error := coalesce(NEW.error, '');
-        NEW.knowledge_attempt := CASE WHEN NEW.exit_code IS NULL THEN 0 ELSE NEW.attempts END;
-        NEW.cut_offs := CASE WHEN NEW.exit_code IS NULL THEN 1 ELSE 0 END;
+        -- Only a run that ended by itself with 0 was not cut off; one that a signal ended has e.g. -9, or 137.
+        NEW.knowledge_attempt := CASE WHEN NEW.exit_code = 0 THEN NEW.attempts ELSE 0 END;
+        NEW.cut_offs := CASE WHEN NEW.exit_code = 0 THEN 0 ELSE 1 END;
     END IF;
     RETURN NEW;
 END

@@ -176,10 +176,13 @@ async def test_a_delivery_of_before_is_read_at_every_step(before: Before, made: 
         (("written", 0), Knowledge()),
         (("delivering", 0), Knowledge(cut_offs=1)),
         (("failed", None), Knowledge(cut_offs=1)),
-        (("failed", 1), Knowledge(attempt=1)),
+        (("failed", -9), Knowledge(cut_offs=1)),
+        (("failed", 137), Knowledge(cut_offs=1)),
+        (("failed", 1), Knowledge(cut_offs=1)),
+        (("failed", 0), Knowledge(attempt=1)),
         (("partial", 0), Knowledge(attempt=1)),
     ],
-    ids=["never begun", "begun", "killed", "failed", "partial"],
+    ids=["never begun", "begun", "timed out", "killed", "killed inside", "ended early", "failed", "partial"],
 )
 async def test_what_a_run_of_before_may_have_stored_is_known(
     before: Before, made: Made, stores: Stores, ended: tuple[str, int | None], knowledge: Knowledge
