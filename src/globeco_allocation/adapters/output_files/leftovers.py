@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from globeco_allocation.adapters.output_files.directory import FILE_MODE
 from globeco_allocation.adapters.output_files.error_file import SUFFIX
-from globeco_allocation.adapters.subprocess_cli.directory import FILE_MODE
-from globeco_allocation.adapters.subprocess_cli.run_record import SUFFIX as RECORD_SUFFIX
 
 STDOUT_SUFFIX = ".stdout.log"
 STDERR_SUFFIX = ".stderr.log"
+RECORD_SUFFIX = ".run.json"
 
 _MOST_NAMES = 1000
 

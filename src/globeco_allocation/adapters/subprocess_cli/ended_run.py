@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from globeco_allocation.adapters.blocking import finish
+from globeco_allocation.adapters.output_files.directory import reason
 from globeco_allocation.adapters.output_files.leftovers import Leftovers
-from globeco_allocation.adapters.subprocess_cli.directory import reason
 from globeco_allocation.adapters.subprocess_cli.engine import Engine
 from globeco_allocation.adapters.subprocess_cli.kept_input import KeptInputs
 from globeco_allocation.adapters.subprocess_cli.preparation import restore_input

@@ -12,8 +12,8 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import Any, BinaryIO, cast
 
+from globeco_allocation.adapters.output_files.directory import FILE_MODE
 from globeco_allocation.adapters.subprocess_cli.container import LABEL, ContainerWords
-from globeco_allocation.adapters.subprocess_cli.directory import FILE_MODE
 from globeco_allocation.domain.errors import RunNotFollowedError
 
 ANSWER_SECONDS = 20.0

@@ -10,7 +10,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from globeco_allocation.adapters.subprocess_cli.directory import make_hidden
+from globeco_allocation.adapters.output_files.directory import make_hidden
 
 DIRECTORY = ".kept"
 

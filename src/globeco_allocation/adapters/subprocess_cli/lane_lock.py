@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from globeco_allocation.adapters.subprocess_cli.directory import FILE_MODE
+from globeco_allocation.adapters.output_files.directory import FILE_MODE
 
 COMMON_NAME = ".lanes.lock"
 """Held shared by every run; holds the number of lanes that are in force."""

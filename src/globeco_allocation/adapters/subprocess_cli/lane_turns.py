@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from globeco_allocation.adapters.blocking import acquire, finish
+from globeco_allocation.adapters.output_files.directory import reason
 from globeco_allocation.adapters.output_files.leftovers import Leftovers
-from globeco_allocation.adapters.subprocess_cli.directory import reason
 from globeco_allocation.adapters.subprocess_cli.engine import Engine
 from globeco_allocation.adapters.subprocess_cli.lane_lock import HeldLane, try_lane
 from globeco_allocation.adapters.subprocess_cli.living_process import ProcessMark, this_host, writer_of

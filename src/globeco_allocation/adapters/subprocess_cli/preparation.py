@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from globeco_allocation.adapters.output_files.directory import reason
 from globeco_allocation.adapters.output_files.leftovers import Leftovers
 from globeco_allocation.adapters.subprocess_cli.child import Child
-from globeco_allocation.adapters.subprocess_cli.directory import reason
 from globeco_allocation.adapters.subprocess_cli.kept_input import KeptInputs
 from globeco_allocation.adapters.subprocess_cli.lane_lock import HeldLane
 from globeco_allocation.adapters.subprocess_cli.living_process import ProcessMark

@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from globeco_allocation.adapters.subprocess_cli.directory import FILE_MODE, make_hidden, write_lasting
+from globeco_allocation.adapters.output_files.directory import FILE_MODE, make_hidden, write_lasting
+from globeco_allocation.adapters.output_files.leftovers import RECORD_SUFFIX
 from globeco_allocation.adapters.subprocess_cli.living_process import this_host
 from globeco_allocation.domain.accounting_run import RunOrder
 
-SUFFIX = ".run.json"
 OPEN_DIRECTORY = ".running"
 
 _LARGEST = 1 << 16
@@ -173,7 +173,7 @@ class RunRecords:
         return True
 
     def _path(self, file_name: str) -> Path:
-        return self._directory / f"{file_name}{SUFFIX}"
+        return self._directory / f"{file_name}{RECORD_SUFFIX}"
 
     def _entry(self, order: RunOrder) -> Path:
         return self._open / f"{order.lane_count}.{order.lane}.{order.file_name}"

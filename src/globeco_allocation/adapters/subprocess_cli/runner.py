@@ -10,11 +10,11 @@ from pathlib import Path
 
 from globeco_allocation.adapters.bare_name import check_bare
 from globeco_allocation.adapters.blocking import acquire, finish
+from globeco_allocation.adapters.output_files.directory import reason
 from globeco_allocation.adapters.output_files.error_file import allow_long_fields, error_rows
 from globeco_allocation.adapters.output_files.leftovers import Leftovers
 from globeco_allocation.adapters.subprocess_cli.child import Child
 from globeco_allocation.adapters.subprocess_cli.command import CommandTemplate, Values
-from globeco_allocation.adapters.subprocess_cli.directory import reason
 from globeco_allocation.adapters.subprocess_cli.ended_run import EndedRuns
 from globeco_allocation.adapters.subprocess_cli.engine import Engine
 from globeco_allocation.adapters.subprocess_cli.environment import child_environment
