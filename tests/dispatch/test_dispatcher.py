@@ -11,7 +11,8 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from tests.dispatch.cluster import NO_POLLS, QUICK, Cluster, Replica, several, until
 
-from globeco_allocation.adapters.memory.accounting import Fault
+from globeco_allocation.adapters.memory.accounting import Fault, MemoryAccounting
+from globeco_allocation.domain.accounting_run import AccountingRun, RunOrder
 from globeco_allocation.domain.delivery import DeliveryStatus, PlannedFile
 from globeco_allocation.domain.errors import DeliveryStepError
 from globeco_allocation.domain.lane import lane_of
@@ -19,6 +20,7 @@ from globeco_allocation.domain.lease import Holder, Lease
 from globeco_allocation.domain.retry import RetryTerms
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.send_report import SendStatus
+from globeco_allocation.ports.accounting import RunPermit
 from globeco_allocation.ports.batches import LeasedBatch
 from globeco_allocation.ports.deliveries import LeasedDelivery
 
@@ -467,4 +469,26 @@ async def test_steps_are_counted_by_what_came_of_them(cluster: Cluster) -> None:
 
     assert replica.metric('dispatch_steps_total{result="done",step="write"}') == 1
     assert replica.metric('dispatch_steps_total{result="done",step="deliver"}') == 1
+    assert replica.metric('delivery_attempts_total{status="delivered"}') == 1
+
+
+async def test_a_run_without_counts_is_no_failure_before_another_one_has_confirmed_it(
+    cluster: Cluster,
+) -> None:
+    class WithoutCounts(MemoryAccounting):
+        """Tells as little as a Kubernetes Job: its exit code and its error file."""
+
+        async def run(self, order: RunOrder, permit: RunPermit) -> AccountingRun:
+            return replace(await super().run(order, permit), counts=None)
+
+    cluster.accounting = WithoutCounts(cluster.files.contents)
+    with capture_logs() as lines:
+        async with cluster.replica() as replica:
+            await claim_and_write(cluster, replica)
+            await until(cluster.all_delivered)
+
+    assert [one["event"] for one in lines if one["log_level"] != "info"] == []
+    assert logs.ATTEMPT_TO_BE_CONFIRMED in [one["event"] for one in lines]
+    assert replica.metric('delivery_attempts_total{status="failed"}') == 0
+    assert replica.metric('delivery_attempts_total{status="to_be_confirmed"}') == 1
     assert replica.metric('delivery_attempts_total{status="delivered"}') == 1

@@ -258,6 +258,8 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         self._metrics.attempt_ended(settlement)
         if settlement.collision:
             _log.error(logs.COLLISION, **facts)
+        elif settlement.confirming:  # each good Job: it prints no counts, and is no failure
+            _log.info(logs.ATTEMPT_TO_BE_CONFIRMED, attempt=delivery.attempt)
         elif settlement.retry_in is not None:
             _log.warning(logs.ATTEMPT_FAILED, again_in=settlement.retry_in.total_seconds(), **facts)
         elif outcome.error:

@@ -23,6 +23,9 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 _PREFIX = "globeco_allocation"
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+_TO_BE_CONFIRMED = "to_be_confirmed"
+"""An attempt that may have booked everything: a run that only confirms it follows."""
+
 
 class Metrics:
     """The service's metrics, in a registry of their own.
@@ -64,7 +67,9 @@ class Metrics:
             "Batches written and deliveries carried on by this process, by what came of it.",
             ("step", "result"),
         )
-        self._attempts = self._counter("delivery_attempts", "Attempts that ended, by status.", ("status",))
+        self._attempts = self._counter(
+            "delivery_attempts", "Attempts that ended, by what they came to.", ("status",)
+        )
         self._collisions = self._counter("source_id_collisions", "Attempts that found foreign rows.")
         self._fit = Gauge(
             f"{_PREFIX}_fit_to_deliver", "1 when this replica writes and delivers.", registry=self._registry
@@ -128,7 +133,7 @@ class Metrics:
     def attempt_ended(self, settlement: Settlement) -> None:
         """Count an attempt; and a delivery with its records when the attempt was its last."""
         outcome = settlement.outcome
-        self._attempts.labels(outcome.status.value).inc()
+        self._attempts.labels(_TO_BE_CONFIRMED if settlement.confirming else outcome.status.value).inc()
         if settlement.collision:
             self._collisions.inc()
         if settlement.retry_in is None:
