@@ -205,6 +205,23 @@ async def test_large_rows_are_read_in_little_memory(path: Path) -> None:
     assert peak < 16 * 1024 * 1024
 
 
+async def test_the_error_files_of_many_lanes_are_read_at_once_in_little_memory(path: Path) -> None:
+    write(path, COLUMNS + "".join(row(f"AC{number}", "x" * 1700) for number in range(2000)))
+
+    async def rows() -> int:
+        return sum([1 async for _ in error_rows(path)])
+
+    tracemalloc.start()
+    try:
+        counts = await asyncio.gather(*(rows() for _ in range(8)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert counts == [2000] * 8
+    assert peak < 8 * 1024 * 1024
+
+
 async def test_a_reader_may_stop_early(path: Path) -> None:
     write(path, COLUMNS + "".join(row(f"AC{number}", "x") for number in range(5000)))
     rows = error_rows(path)

@@ -128,14 +128,14 @@ class TestOutcomes:
                 handed_over.append((len(rejects), first))
                 await super().rejected(lease, attempt, rejects, first=first)
 
-        await world.written(4500)
-        world.accounting.refusals |= {f"AC{key}": "refused" for key in range(1, 4501)}
+        await world.written(1200)
+        world.accounting.refusals |= {f"AC{key}": "refused" for key in range(1, 1201)}
         deliver = DeliverFile(Counting(world.database), world.accounting, world.files, world.prepare)
 
         await deliver(await world.take())
 
-        assert handed_over == [(2000, True), (2000, False), (500, False)]
-        assert len(await world.deliveries.rejects(1, limit=5000)) == 4500
+        assert handed_over == [(500, True), (500, False), (200, False)]
+        assert len(await world.deliveries.rejects(1, limit=5000)) == 1200
 
     async def test_files_stay_unless_cleaning_up_is_asked_for(self, world: World) -> None:
         delivery = await world.written(1)

@@ -27,7 +27,7 @@ from globeco_allocation.ports.accounting import AccountingCli
 from globeco_allocation.ports.deliveries import Deliveries, LeasedDelivery
 from globeco_allocation.ports.files import TransactionFiles
 
-_REJECTS_AT_ONCE = 2000
+_REJECTS_AT_ONCE = 500  # in each lane, and thrice on their way to the database
 _LONG_ANSWER = 64 * 1024
 _ASK_AGAIN_IN = timedelta(seconds=5)
 
