@@ -65,7 +65,11 @@ class Theatre:
         ):
             self._seen[item.nodeid] = stage.seen
             play: Callable[..., None] = item.obj
-            play(stage=stage, **arguments)
+            try:
+                play(stage=stage, **arguments)
+            except BaseException:
+                stage.seen.extend(stage.last_words())
+                raise
 
     @contextmanager
     def _database(self, number: int) -> Generator[DatabaseAddress]:

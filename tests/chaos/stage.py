@@ -25,6 +25,7 @@ AT_REST = {"delivered", "partial", "failed", "resolved", "empty"}
 """The statuses in which nothing goes on with a batch by itself."""
 
 _FRESH = 24
+_LAST_LINES = 20
 _SETTINGS = {
     "PORT": "0",
     "BIND_ADDRESS": "127.0.0.1",
@@ -56,6 +57,7 @@ class Stage:
         self._stack = stack
         self._callers = stack.enter_context(ThreadPoolExecutor(40))
         self._posted = 0
+        self._services: list[ServiceProcess] = []
 
     @property
     def posted(self) -> int:
@@ -81,6 +83,7 @@ class Stage:
         """Start a replica and wait until it is ready."""
         service = self._stack.enter_context(service_process(self.environment(**settings)))
         self._stack.callback(_kill, service)
+        self._services.append(service)
         wait_until(service.is_ready, "ready")
         return service
 
@@ -158,6 +161,15 @@ class Stage:
         before = self.ask(query)
         assert len(before) == 1
         wait_until(lambda: self.ask(query) not in ([], before), "the lease is renewed")
+
+    def last_words(self) -> list[str]:
+        """Return how the logs of all replicas ended."""
+        said: list[str] = []
+        for service in self._services:
+            state = "has ended" if service.process.poll() is not None else "goes on"
+            said.append(f"service {service.process.pid} {state} {service.stderr}")
+            said += [f"  {line}" for line in tuple(service.log)[-_LAST_LINES:]]
+        return said
 
     def note(self, text: str) -> None:
         """Keep something that is worth telling."""
