@@ -18,6 +18,7 @@ from globeco_allocation.adapters.memory.deliveries import MemoryDeliveries
 from globeco_allocation.domain import (
     AccountingRun,
     Batch,
+    ClaimTerms,
     CliNotStartedError,
     DeliveryStatus,
     DeliveryStop,
@@ -35,6 +36,7 @@ from globeco_allocation.domain import (
     Settlement,
     StoreUnavailableError,
 )
+from globeco_allocation.domain.lane import lane_of
 from globeco_allocation.domain.use_cases import DeliverFile, PrepareBatch
 from globeco_allocation.ports.accounting import RunPermit
 from globeco_allocation.ports.deliveries import LeasedDelivery
@@ -136,6 +138,31 @@ class TestOutcomes:
 
         assert handed_over == [(500, True), (500, False), (200, False)]
         assert len(await world.deliveries.rejects(1, limit=5000)) == 1200
+
+    async def test_one_error_file_is_read_at_a_time(self, world: World) -> None:
+        reading = most = 0
+
+        class Watched(ScriptedCli):
+            async def error_rows(self, order: RunOrder) -> AsyncGenerator[ErrorRow]:
+                nonlocal reading, most
+                reading += 1
+                most = max(most, reading)
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                yield ErrorRow(f"AC{ids[order.lane]}", "refused")
+                reading -= 1
+
+        one_in_each = {lane_of(f"P-{number}", 2): f"P-{number}" for number in range(12)}
+        for lane, portfolio in one_in_each.items():
+            await world.keep(world.make_report(execution_service_id=lane + 1), portfolio=portfolio)
+        await world.written(0, ClaimTerms(lane_count=2))
+        works = [await world.take() for _ in range(2)]
+        ids = {lane: number for number, lane in enumerate(one_in_each, 1)}
+        deliver = world.deliver(Watched([(ended(1, failed=1), ()), (ended(1, failed=1), ())]))
+        settlements = await asyncio.gather(*(deliver(work) for work in works))
+
+        assert [one.outcome.rejected_count for one in settlements if one] == [1, 1]
+        assert most == 1
 
     async def test_files_stay_unless_cleaning_up_is_asked_for(self, world: World) -> None:
         delivery = await world.written(1)

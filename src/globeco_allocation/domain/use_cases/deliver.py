@@ -60,6 +60,8 @@ class DeliverFile:
         self._prepare = prepare
         self._retry = retry or RetryTerms()
         self._remove_delivered = remove_delivered
+        # Of one lane at a time: a row may be a MiB, several times that taken apart, and a pod has 100 MiB.
+        self._reading = asyncio.Lock()
 
     async def __call__(self, work: LeasedDelivery) -> Settlement | None:
         """Carry the delivery's attempt to its end: the one under way, or the next one.
@@ -116,7 +118,7 @@ class DeliverFile:
                 judge.expect(execution_id)
         recorder = _Recorder(self._deliveries, lease, order.attempt)
         if run.completed:  # one that was cut off wrote no error file
-            async with aclosing(self._accounting.error_rows(order)) as rows:
+            async with self._reading, aclosing(self._accounting.error_rows(order)) as rows:
                 async for row in rows:
                     await recorder.add(await _see(judge, row))
         for reject in judge.conclude(run):
