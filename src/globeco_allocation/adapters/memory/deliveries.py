@@ -145,7 +145,7 @@ class MemoryDeliveries:
         for row in rows:
             if not row.delivery.status.ended:
                 raise DeliveryStepError(
-                    f"{row.delivery.file_name} is {row.delivery.status}: wait for its end"
+                    f"the file {row.delivery.file_name} is {row.delivery.status}: wait for its end"
                 )
         again = [row for row in rows if row.delivery.status in _SENT_AGAIN]
         if not again:

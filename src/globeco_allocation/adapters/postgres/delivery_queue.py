@@ -68,7 +68,7 @@ class DeliveryQueue(OnPool):
             raise DeliveryStepError(
                 f"batch {batch_id} has no failed or partial delivery to be sent again"
                 if is_open is None
-                else f"{is_open['file_name']} is {is_open['status']}: wait for its end"
+                else f"the file {is_open['file_name']} is {is_open['status']}: wait for its end"
             )
         return tuple(to_delivery(row) for row in rows)
 

@@ -63,7 +63,7 @@ def show_batch() -> Json:
 
 def resend_batch(options: HttpOptions) -> Json:
     """Describe the resend."""
-    under_way = "Delivery 12 is delivering: wait for its end."
+    under_way = "The file transactions_20260302_150000_12.csv is delivering: wait for its end."
     nothing = "Batch 7 has no failed or partial delivery to be sent again."
     return operation(
         "resendBatch",
