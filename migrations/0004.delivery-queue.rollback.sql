@@ -10,6 +10,7 @@ DROP FUNCTION IF EXISTS claim_window;
 DROP TABLE IF EXISTS output_directory;
 DROP TABLE IF EXISTS delivery_resolution;
 DROP TABLE IF EXISTS delivery_stop;
+DROP INDEX IF EXISTS delivery_reject_delivery_id_attempt_id_ndx;
 DROP INDEX IF EXISTS delivery_reject_delivery_id_attempt_source_id_ndx;
 DROP TRIGGER IF EXISTS delivery_adopt ON delivery;
 DROP FUNCTION IF EXISTS adopt_delivery;

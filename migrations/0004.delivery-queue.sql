@@ -208,6 +208,8 @@ CREATE INDEX IF NOT EXISTS batch_claim_unprepared_ndx
     ON batch_claim (queue_number) WHERE prepared_timestamp IS NULL;
 CREATE INDEX IF NOT EXISTS delivery_open_ndx
     ON delivery (queue_number, part, lane) WHERE status IN ('claimed', 'written', 'delivering');
+CREATE INDEX IF NOT EXISTS delivery_reject_delivery_id_attempt_id_ndx
+    ON delivery_reject (delivery_id, attempt, id);
 CREATE INDEX IF NOT EXISTS delivery_reject_delivery_id_attempt_source_id_ndx
     ON delivery_reject (delivery_id, attempt, source_id);
 

@@ -650,16 +650,16 @@ class TestAfterACutOff:
         assert (second.verdicts, second.next) == ({2: UNCONFIRMED}, Next.CONFIRM)
         assert (third.verdicts, third.next) == ({2: UNCONFIRMED}, Next.END)
 
-    def test_of_two_runs_that_were_cut_off_only_the_last_record_can_be_named_and_that_is_said(self) -> None:
+    def test_of_two_runs_that_were_cut_off_each_record_that_may_have_been_in_flight_is_named(self) -> None:
         attempts = Attempts(6)
         attempts.then(KILLED)
         attempts.then(KILLED)
 
         found = attempts.loading(*known(1, 2, 3, 4))
 
-        assert found.verdicts == {4: UNCONFIRMED}
-        assert "2 runs before it were cut off: only the last one's record in flight can be named" in (
-            found.outcome.error
+        assert found.verdicts == dict.fromkeys((1, 2, 3, 4), UNCONFIRMED)
+        assert (
+            "2 runs before it were cut off, each with one of the unconfirmed in flight" in found.outcome.error
         )
 
     def test_what_is_cleared_up_is_not_asked_for_again(self) -> None:

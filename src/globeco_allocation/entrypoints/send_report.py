@@ -34,11 +34,11 @@ _OUTDATED = "The database cannot be asked just now: it may be further than that.
 _STOPPED = "All delivery is stopped until an operator decides (globeco-allocation batches resolve)"
 _MOST_REASONS = 3
 
-_WORST_FIRST = (
-    DeliveryStatus.FAILED,
+_FIRST_COUNTS = (
     DeliveryStatus.CLAIMED,
     DeliveryStatus.WRITTEN,
     DeliveryStatus.DELIVERING,
+    DeliveryStatus.FAILED,
     DeliveryStatus.PARTIAL,
     DeliveryStatus.RESOLVED,
     DeliveryStatus.DELIVERED,
@@ -129,10 +129,13 @@ def report_on(state: BatchState, execution_mode: str) -> SendReport:
 
 
 def batch_status(batch: Batch, deliveries: Sequence[Delivery]) -> str:
-    """Return the worst of a batch's delivery statuses, ``claimed`` before they are planned, or ``empty``."""
+    """Return how a batch is: as its least advanced file while one goes on, then as the worst of them.
+
+    ``claimed`` before its files are planned, ``empty`` when it has none.
+    """
     if not deliveries:
         return EMPTY if batch.prepared else DeliveryStatus.CLAIMED.value
-    return min((one.status for one in deliveries), key=_WORST_FIRST.index).value
+    return min((one.status for one in deliveries), key=_FIRST_COUNTS.index).value
 
 
 def has_failed(delivery: Delivery) -> bool:

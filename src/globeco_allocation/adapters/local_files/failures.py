@@ -5,7 +5,7 @@ import errno
 from globeco_allocation.domain.errors import FileNotWrittenError
 
 _REASONS = {
-    errno.EEXIST: "another one with other content has its name",
+    errno.EEXIST: "another one with other content has its name: move that one away",
     errno.ENOSPC: "no space is left in the output directory",
     errno.EDQUOT: "the output directory's quota is used up",
     errno.EFBIG: "the file would be larger than this process may write",

@@ -103,7 +103,9 @@ class MemoryDraft:
         self._files.answer(what)
         content = b"".join(self._parts)
         if self._files.contents.setdefault(self._name, content) != content:
-            raise FileNotWrittenError(f"{what}: another one with other content has its name")
+            raise FileNotWrittenError(
+                f"{what}: another one with other content has its name: move that one away"
+            )
         return WrittenFile(
             record_count=len(self._ids),
             byte_count=len(content),

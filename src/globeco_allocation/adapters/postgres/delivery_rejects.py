@@ -36,12 +36,12 @@ WITH held AS (
 SELECT id FROM held
 """
 
+# The attempt is looked up first: only then do the first rows come in the order of the index, without a sort.
 _REJECTS = """
-SELECT r.source_id, r.verdict, r.reason
-  FROM delivery AS d
-  JOIN delivery_reject AS r ON r.delivery_id = d.id AND r.attempt = rejects_attempt(d)
- WHERE d.id = $1
- ORDER BY r.id
+SELECT source_id, verdict, reason
+  FROM delivery_reject
+ WHERE delivery_id = $1 AND attempt = (SELECT rejects_attempt(d) FROM delivery AS d WHERE d.id = $1)
+ ORDER BY delivery_id, attempt, id
  LIMIT $2
 """
 

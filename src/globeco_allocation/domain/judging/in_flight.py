@@ -3,6 +3,7 @@
 Such a run leaves no report. It has stored the file's records one after the other, as far as they were not
 stored before, and the last one perhaps without booking it. The next run shows how far it came: it did not
 reach the first record that is new to Portfolio Accounting, so it had stored those before it that are known.
+Of several in a row only the last one's way is seen: each of the known records may have been in flight once.
 """
 
 from collections.abc import Iterator
@@ -45,12 +46,13 @@ class InFlight:
     def verdicts(self, first_new: int | None) -> Iterator[tuple[int, RecordVerdict]]:
         """Yield each of the known ones with its verdict, given the first record that the run has stored."""
         doubtful = RecordVerdict.UNCONFIRMED if self.can_be_told(first_new) else RecordVerdict.UNKNOWN
+        several = self._earlier.knowledge.cut_offs > 1  # how far the first of them came, nobody saw
         last: dict[bool, int] = {}
         for key in self._known:
             never_stored = self._earlier.never_stored(key)
             if first_new is not None and key > first_new:  # no run that was cut off has come so far
                 yield key, RecordVerdict.DUPLICATE if never_stored else RecordVerdict.ACCEPTED
-            elif self._earlier.is_unknown(key):  # it may have been stored before them, or by any of them
+            elif several or self._earlier.is_unknown(key):  # any of them may be the one in flight
                 yield key, doubtful
             else:
                 if never_stored in last:

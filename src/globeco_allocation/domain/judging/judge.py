@@ -168,6 +168,7 @@ class Judge:
         if report.unlisted_are_stored:
             yield Reject("", RecordVerdict.UNKNOWN, TO_BE_CONFIRMED)  # one for all: they can be very many
             return
+        self._words = self._words or NOT_TOLD
         for key in self._expected:
             if key in self._listed or self._earlier.stored_for_a_person(key) is not None:
                 continue

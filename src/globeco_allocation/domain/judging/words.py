@@ -57,7 +57,7 @@ def explain(
         parts.append(f"{unknown} not known to be booked")
     text = ", ".join(parts) + _how_it_ended(report)
     if cut_offs > 1:
-        text += f"; {cut_offs} runs before it were cut off: only the last one's record in flight can be named"
+        text += f"; {cut_offs} runs before it were cut off, each with one of the unconfirmed in flight"
     if known:
         text += f"; Portfolio Accounting already has rows under {known} of our source ids: find out whose"
     return f"{text} (such as: {words})" if words else text

@@ -82,7 +82,14 @@ class FindDelivery:
             return Whereabouts(execution.id, DeliveryStatus.CLAIMED, batch_id)
         reject, resolution = await self._not_accepted(delivery, source_id(execution.id))
         status = _status(delivery, reject, resolution)
+        if status == RecordVerdict.UNKNOWN and reject is None and await self._names_all_others(delivery):
+            status = DeliveryStatus.DELIVERED
         return Whereabouts(execution.id, status, batch_id, delivery, reject, resolution)
+
+    async def _names_all_others(self, delivery: Delivery) -> bool:
+        """Tell whether the last attempt named every record that it did not book."""
+        judged = delivery.knowledge.attempt == delivery.attempts and not delivery.knowledge.cut_offs
+        return judged and await self._deliveries.reject_of(delivery.id, "") is None
 
     async def _not_accepted(self, delivery: Delivery, record: str) -> tuple[Reject | None, Resolution | None]:
         """Return what stands against a record, and how it was settled."""
