@@ -17,14 +17,13 @@ import structlog
 from globeco_allocation.domain.delivery import Delivery, Settlement
 from globeco_allocation.domain.errors import (
     AllocationError,
-    CliNotStartedError,
     FileNotWrittenError,
     LeaseLostError,
-    RunNotFollowedError,
     StoreUnavailableError,
 )
 from globeco_allocation.domain.use_cases.work_off import WorkOff
 from globeco_allocation.entrypoints import logs
+from globeco_allocation.entrypoints.fitness import Fitness
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.progress import Progress
@@ -102,12 +101,11 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
     ) -> None:
         self._work_off = work_off
         self._deliveries = deliveries
-        self._files = files
-        self._accounting = accounting
         self._metrics = metrics
         self._lanes = lanes
         self._may_begin = may_begin
         self._rests = rests or Rests()
+        self._fitness = Fitness(files, accounting, metrics, self._rests.check)
         self._loop = OwnedTasks(min(grace_seconds, _LONGEST_LAST_LOOK_SECONDS))
         self._writing = OwnedTasks(grace_seconds)
         self._taken_over: asyncio.Task[Result] | None = None
@@ -116,15 +114,12 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         self._woken = asyncio.Event()
         self._steps = Progress()
         self._ending = asyncio.Event()
-        self._checked_until = 0.0
-        self._hindrance = ""
-        self._away = Trouble(_tell(logs.DISPATCH_HELD_UP), _over(logs.DISPATCH_GOES_ON), self._rests.patience)
-        self._unfit = Trouble(_tell(logs.REPLICA_DOES_NOT_DELIVER), _over(logs.REPLICA_DELIVERS), 0.0)
+        self._away = Trouble(_tell, _tell_the_end, self._rests.patience)
 
     @property
     def hindrance(self) -> str:
         """Why this replica does not write and deliver now, for a person; empty when it does."""
-        return self._hindrance
+        return self._fitness.hindrance
 
     @property
     def to_write(self) -> int:
@@ -164,7 +159,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             early_end, seconds = self._woken, self._rests.poll
             try:
                 if self._may_begin():
-                    if await self._is_fit():
+                    if await self._fitness.is_given():
                         await self._start_what_is_due()
                     self._away.ended()
             except StoreUnavailableError as error:
@@ -173,26 +168,6 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
                 _log.exception(logs.DISPATCH_FAILED)
                 early_end, seconds = self._ending, self._rests.fault
             await until(early_end, seconds)
-
-    async def _is_fit(self) -> bool:
-        """Tell whether files can be written, and runs be started and kept apart, from here."""
-        now = asyncio.get_running_loop().time()
-        if now < self._checked_until:
-            return True
-        try:
-            await self._files.check()
-            if self._accounting is not None:
-                await self._accounting.check()
-        except (FileNotWrittenError, CliNotStartedError, RunNotFollowedError) as error:
-            self._hindrance = str(error)
-            self._unfit.lasts(self._hindrance)
-            self._metrics.fit_to_deliver(fit=False)
-            return False
-        self._hindrance = ""
-        self._unfit.ended()
-        self._metrics.fit_to_deliver(fit=True)
-        self._checked_until = now + self._rests.check
-        return True
 
     async def _start_what_is_due(self) -> None:
         # What others left is older than what this process claims, and all that is younger waits for it: one
@@ -277,7 +252,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             _log.warning(logs.LEASE_LOST)
         except FileNotWrittenError as error:
             result = Result.HELD_UP
-            self._checked_until = 0.0
+            self._fitness.doubt()
             _log.error(logs.FILE_NOT_WRITTEN, reason=str(error))
         except StoreUnavailableError as error:
             result = Result.STORE_AWAY
@@ -293,9 +268,9 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         return result
 
 
-def _tell(event: str) -> Callable[[str], None]:
-    return lambda reason: _log.error(event, reason=reason)
+def _tell(reason: str) -> None:
+    _log.error(logs.DISPATCH_HELD_UP, reason=reason)
 
 
-def _over(event: str) -> Callable[[], None]:
-    return lambda: _log.info(event)
+def _tell_the_end() -> None:
+    _log.info(logs.DISPATCH_GOES_ON)
