@@ -53,8 +53,9 @@ class ServiceProcess:
         found: list[dict[str, Any]] = []
 
         def look() -> bool:
-            assert self.process.poll() is None or not self._reading(), f"ended without saying {message!r}"
+            over = self.process.poll() is not None and not self._reading()
             found.extend(line for line in tuple(self.log) if line.get("message") == message)
+            assert found or not over, f"ended without saying {message!r}"
             return bool(found)
 
         wait_until(look, f"the log says {message!r}")

@@ -28,23 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what to do with batches."""
     parser.epilog = EPILOG
     what = Subcommands(parser)
-
-    listing = what.add("list", "print batches, newest first")
-    listing.add_argument(
-        "--limit", type=positive, default=20, metavar="N", help="how many (default: %(default)s)"
-    )
-    listing.add_argument("--json", action="store_true", help="print one JSON object")
-
-    show = what.add("show", "print a batch, its files and what was rejected")
-    _takes_batch(show)
-    show.add_argument(
-        "--rejects",
-        type=positive,
-        default=100,
-        metavar="N",
-        help="how many rejects of each file (default: %(default)s)",
-    )
-    show.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_views(what)
 
     deliver = what.add(
         "deliver",
@@ -108,6 +92,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _takes_batch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("batch", type=positive, metavar="BATCH", help="its id")
+
+
+def _add_views(what: Subcommands) -> None:
+    listing = what.add("list", "print batches, newest first")
+    listing.add_argument(
+        "--limit", type=positive, default=20, metavar="N", help="how many (default: %(default)s)"
+    )
+    listing.add_argument("--json", action="store_true", help="print one JSON object")
+
+    show = what.add("show", "print a batch, its files and what was rejected")
+    _takes_batch(show)
+    show.add_argument(
+        "--rejects",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="how many rejects of each file (default: %(default)s)",
+    )
+    show.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_resolve(what: Subcommands) -> None:
