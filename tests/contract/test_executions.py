@@ -208,6 +208,19 @@ async def test_pages_begin_with_the_newest_and_leave_none_out(stores: Stores, al
     assert [len(page.executions) for page in pages] == [3, 3, 1]
 
 
+async def test_a_page_at_any_depth_goes_on_where_the_one_before_ended(
+    stores: Stores, allocate: Allocate
+) -> None:
+    kept = await stores.executions.keep([allocate(key) for key in range(1, 5001)])
+    newest_first = sorted((one.id for one in kept.values()), reverse=True)
+
+    for offset in (0, 903, 904, 905, 906, 2500, 4949, 4950, 4999):
+        page = await stores.executions.page(limit=50, offset=offset)
+
+        assert [execution.id for execution in page.executions] == newest_first[offset : offset + 50]
+        assert page.total == 5000
+
+
 @pytest.mark.parametrize("offset", [7, 8, 10**6, 2**63 - 1, 2**63, 10**40])
 async def test_behind_the_end_a_page_is_empty_and_the_total_stands(
     stores: Stores, allocate: Allocate, offset: int

@@ -114,6 +114,16 @@ def test_a_filled_database_keeps_every_row(empty_database: DatabaseAddress, inde
     assert [len(rows) for rows in before] == [5, 2, 1]
 
 
+def test_every_row_of_a_filled_database_is_counted(empty_database: DatabaseAddress) -> None:
+    fill(empty_database, FIRST_ROW, LAST_BATCH, EXECUTIONS, "UPDATE execution SET id = 9000 WHERE id = 5")
+    migrate(empty_database, print)
+
+    assert ask(empty_database, "SELECT bucket, sum(count) FROM execution_count GROUP BY 1 ORDER BY 1") == [
+        (0, 4),
+        (2, 1),
+    ]
+
+
 @pytest.mark.parametrize("indexes", INDEXES.values(), ids=INDEXES.keys())
 def test_a_filled_database_gets_the_rules_and_indexes_it_lacks(
     empty_database: DatabaseAddress, indexes: str

@@ -11,7 +11,8 @@ _COMPLETE = """
        AND to_regclass('delivery_stop') IS NOT NULL
        AND to_regclass('delivery_resolution') IS NOT NULL
        AND to_regclass('output_directory') IS NOT NULL
-       AND to_regclass('pending_execution') IS NOT NULL AS complete
+       AND to_regclass('pending_execution') IS NOT NULL
+       AND to_regclass('execution_count') IS NOT NULL AS complete
 """
 
 
