@@ -8,6 +8,8 @@ from tests.chaos.stage import TAKEN_OVER_SECONDS, Stage, killed, paused
 from tests.process.service_process import ServiceProcess
 
 SLOW_MS = 60
+RECORDS_OF_TWO_PIECES = 4000
+"""Rows are written some quarter of a megabyte at a time."""
 
 
 def successor(stage: Stage, since: float, said: str = "delivery attempt taken on") -> ServiceProcess:
@@ -55,10 +57,10 @@ def test_after_the_claim_and_before_any_file(stage: Stage, lost: bool) -> None:
 
 def test_in_the_middle_of_a_file(stage: Stage) -> None:
     service = stage.replica(DELIVERY_LANES="2")
-    stage.post(service, 1100)
+    stage.post(service, RECORDS_OF_TWO_PIECES)
     with closed_gate(stage.database, Step.WRITTEN) as gate:
         stage.send_meanwhile(service)
-        # The first thousand are in both lanes' files; one of them is whole now, the other one is not.
+        # The first piece is in both lanes' files; one of them is whole now, the other one is not.
         since = killed_at(gate, service, lost=False)
         assert len(temporary_files(stage)) == 1
         assert len(list(stage.files.glob("transactions_*.csv"))) == 1
@@ -66,7 +68,7 @@ def test_in_the_middle_of_a_file(stage: Stage) -> None:
     again = successor(stage, since, "batch taken over: its files are not all written")
     batch = stage.until_at_rest(again, stage.newest_batch())
     stage.note(f"delivered after {time.monotonic() - since:.1f} s")
-    assert (batch["status"], batch["recordCount"]) == ("delivered", 1100)
+    assert (batch["status"], batch["recordCount"]) == ("delivered", RECORDS_OF_TWO_PIECES)
     stage.check(again)
 
 

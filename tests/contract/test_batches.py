@@ -35,11 +35,6 @@ async def ids_in(batches: Batches, batch: Batch) -> list[int]:
         return [execution.execution_service_id async for execution in executions]
 
 
-async def sizes_in(batches: Batches, batch: Batch) -> dict[str, int]:
-    async with batches.portfolio_sizes(batch) as sizes:
-        return {portfolio_id: size async for portfolio_id, size in sizes}
-
-
 async def test_the_first_window_begins_where_every_database_does(stores: Stores) -> None:
     assert await stores.batches.last_start() == FIRST_START
 
@@ -88,7 +83,6 @@ async def test_a_window_may_be_empty(stores: Stores, allocate: Allocate) -> None
     await claim_next(stores.batches)
     batch = await claim_next(stores.batches)
 
-    assert await sizes_in(stores.batches, batch) == {}
     assert await ids_in(stores.batches, batch) == []
 
 
@@ -204,24 +198,6 @@ async def test_a_readers_own_error_passes_through(stores: Stores, allocate: Allo
     with pytest.raises(OSError, match="disk full"):
         await read_onto_a_full_disk()
     assert await ids_in(stores.batches, batch) == [1]
-
-
-async def test_each_portfolio_in_a_window_is_counted(stores: Stores, allocate: Allocate) -> None:
-    await stores.executions.keep([allocate(key, f"P-{key % 3}") for key in range(1, 12)])
-    batch = await claim_next(stores.batches)
-    await stores.executions.keep([allocate(12, "P-0"), allocate(13, "P-4")])
-
-    assert await sizes_in(stores.batches, batch) == {"P-0": 3, "P-1": 4, "P-2": 4}
-
-
-async def test_portfolios_may_be_read_in_part_and_again(stores: Stores, allocate: Allocate) -> None:
-    await stores.executions.keep([allocate(key, f"P-{key}") for key in range(1, 1_001)])
-    batch = await claim_next(stores.batches)
-
-    for _ in range(12):  # more often than there are connections
-        async with stores.batches.portfolio_sizes(batch) as sizes:
-            assert (await anext(sizes))[1] == 1
-    assert len(await sizes_in(stores.batches, batch)) == 1_000
 
 
 async def test_the_batch_that_holds_a_stamp_is_found(stores: Stores, allocate: Allocate) -> None:

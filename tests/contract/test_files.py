@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.files.rows import NAME, ROW, executions
+from tests.files.rows import NAME, ROW, executions, rows
 
 from globeco_allocation.adapters.local_files import LocalFiles
 from globeco_allocation.adapters.memory.files import MemoryFiles
-from globeco_allocation.domain import Execution, FileNotWrittenError, WrittenFile
+from globeco_allocation.domain import Execution, FileNotWrittenError, WrittenFile, render
 from globeco_allocation.domain.transaction_file import HEADER
 
 
@@ -81,8 +81,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 async def write(place: Place, some: Sequence[Execution]) -> WrittenFile:
-    async with place.files.draft(NAME, HEADER, ROW) as draft:
-        await draft.append(some)
+    async with place.files.draft(NAME, HEADER) as draft:
+        await draft.append(render(some, ROW))
         return await draft.publish()
 
 
@@ -102,9 +102,9 @@ async def test_a_file_holds_the_header_and_one_row_per_execution(place: Place) -
 
 
 async def test_a_file_grows_by_as_many_executions_as_come(place: Place) -> None:
-    async with place.files.draft(NAME, HEADER, ROW) as draft:
-        for first, count in [(1, 1), (2, 3000), (3002, 0), (3002, 999)]:
-            await draft.append(executions(count, first))
+    async with place.files.draft(NAME, HEADER) as draft:
+        for first, count in [(1, 1), (2, 3000), (3002, 999)]:
+            await draft.append(rows(count, first))
         written = await draft.publish()
 
     assert place.content(NAME) == HEADER + b"".join(map(ROW, executions(4000)))
@@ -112,8 +112,8 @@ async def test_a_file_grows_by_as_many_executions_as_come(place: Place) -> None:
 
 
 async def test_nobody_sees_a_file_before_it_is_published(place: Place) -> None:
-    async with place.files.draft(NAME, HEADER, ROW) as draft:
-        await draft.append(executions(3))
+    async with place.files.draft(NAME, HEADER) as draft:
+        await draft.append(rows(3))
         before = place.content(NAME)
         await draft.publish()
 
@@ -122,16 +122,16 @@ async def test_nobody_sees_a_file_before_it_is_published(place: Place) -> None:
 
 
 async def test_what_is_not_published_is_gone(place: Place) -> None:
-    async with place.files.draft(NAME, HEADER, ROW) as draft:
-        await draft.append(executions(3))
+    async with place.files.draft(NAME, HEADER) as draft:
+        await draft.append(rows(3))
 
     assert place.names() == []
 
 
 async def test_a_writers_own_error_passes_through_and_leaves_nothing(place: Place) -> None:
     async def read_from_a_broken_database() -> None:
-        async with place.files.draft(NAME, HEADER, ROW) as draft:
-            await draft.append(executions(3))
+        async with place.files.draft(NAME, HEADER) as draft:
+            await draft.append(rows(3))
             raise OSError("connection reset")  # not the file's: to be passed on as it is
 
     with pytest.raises(OSError, match="connection reset"):
@@ -142,12 +142,12 @@ async def test_a_writers_own_error_passes_through_and_leaves_nothing(place: Plac
 
 async def test_several_files_are_written_side_by_side(place: Place) -> None:
     async with (
-        place.files.draft("a.csv", HEADER, ROW) as left,
-        place.files.draft("b.csv", HEADER, ROW) as right,
+        place.files.draft("a.csv", HEADER) as left,
+        place.files.draft("b.csv", HEADER) as right,
     ):
         for number in range(1, 9, 2):
-            await left.append(executions(1, number))
-            await right.append(executions(1, number + 1))
+            await left.append(rows(1, number))
+            await right.append(rows(1, number + 1))
         await right.publish()
         await left.publish()
 
@@ -276,7 +276,7 @@ async def test_a_removed_file_is_gone_and_may_be_removed_again(place: Place) -> 
 @pytest.mark.parametrize("name", ["", "../a.csv", "a/b.csv", "/a.csv", ".hidden.csv", "-a.csv", "a\n.csv"])
 async def test_only_a_bare_name_is_taken(place: Place, name: str) -> None:
     async def begin() -> None:
-        async with place.files.draft(name, HEADER, ROW):
+        async with place.files.draft(name, HEADER):
             pass
 
     for use in (

@@ -19,7 +19,7 @@ from globeco_allocation.adapters.memory.leases import MemoryLeases
 from globeco_allocation.adapters.memory.resolutions import MemoryResolutions
 from globeco_allocation.domain.batch import ClaimTerms
 from globeco_allocation.domain.delivery import Delivery, DeliveryStatus
-from globeco_allocation.domain.execution import AllocatedExecution, Execution, NewExecution
+from globeco_allocation.domain.execution import AllocatedExecution, NewExecution
 from globeco_allocation.domain.lease import LEASE_TIME, Holder
 from globeco_allocation.domain.retry import RetryTerms
 from globeco_allocation.domain.use_cases import DeliverFile, PrepareBatch, SendBatch, WorkOff
@@ -62,14 +62,12 @@ class CountingFiles(MemoryFiles):
         await super().check()
 
     @asynccontextmanager
-    async def draft(
-        self, name: str, header: bytes, row: Callable[[Execution], bytes]
-    ) -> AsyncGenerator[MemoryDraft]:
+    async def draft(self, name: str, header: bytes) -> AsyncGenerator[MemoryDraft]:
         self.open_drafts += 1
         self.most_open_drafts = max(self.most_open_drafts, self.open_drafts)
         try:
             await asyncio.sleep(0)  # a directory takes its time
-            async with super().draft(name, header, row) as draft:
+            async with super().draft(name, header) as draft:
                 yield draft
         finally:
             self.open_drafts -= 1

@@ -1,7 +1,7 @@
 """The end of a replica: runs are left alone, and others go on at once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +10,6 @@ from tests.dispatch.cluster import QUICK, Cluster, several, until
 
 from globeco_allocation.adapters.memory.files import MemoryDraft
 from globeco_allocation.domain.delivery import DeliveryStatus
-from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lease import Holder
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.sends import SendRefusedError
@@ -78,10 +77,8 @@ async def test_a_file_that_is_being_written_gets_its_grace(
     draft = cluster.files.draft
 
     @asynccontextmanager
-    async def slow_draft(
-        name: str, header: bytes, row: Callable[[Execution], bytes]
-    ) -> AsyncGenerator[MemoryDraft]:
-        async with draft(name, header, row) as one:
+    async def slow_draft(name: str, header: bytes) -> AsyncGenerator[MemoryDraft]:
+        async with draft(name, header) as one:
             begun.set()
             await may_go_on.wait()
             yield one

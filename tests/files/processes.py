@@ -12,7 +12,7 @@ import asyncio, re, sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 sys.path[:0] = [{root!r}]
-from tests.files.rows import NAME, ROW, executions, write
+from tests.files.rows import NAME, rows, write
 from globeco_allocation.adapters.local_files import LocalFiles
 from globeco_allocation.domain import FileNotWrittenError
 from globeco_allocation.domain.transaction_file import HEADER

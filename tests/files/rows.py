@@ -1,12 +1,12 @@
 """Executions for transaction files, as many as wanted, and a file written of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from globeco_allocation.domain import Execution, FileQuantity, WrittenFile
+from globeco_allocation.domain import Execution, FileQuantity, RenderedRows, WrittenFile, render
 from globeco_allocation.domain.transaction_file import HEADER, row_formatter
 from globeco_allocation.ports.files import TransactionFiles
 
@@ -37,10 +37,14 @@ def executions(count: int, first: int = 1, price: str = "50.125") -> list[Execut
     return [replace(ONE, id=first + number, average_price=Decimal(price)) for number in range(count)]
 
 
-def some_at_a_time(count: int) -> Iterator[Sequence[Execution]]:
+def rows(count: int, first: int = 1, price: str = "50.125") -> RenderedRows:
+    return render(executions(count, first, price), ROW)
+
+
+def some_at_a_time(count: int) -> Iterator[RenderedRows]:
     """As a database streams them."""
     for first in range(1, count + 1, _AT_ONCE):
-        yield executions(min(_AT_ONCE, count + 1 - first), first)
+        yield rows(min(_AT_ONCE, count + 1 - first), first)
 
 
 def everything(directory: Path) -> list[str]:
@@ -48,11 +52,9 @@ def everything(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-async def write(
-    files: TransactionFiles, count: int = 3, *, name: str = NAME, row: Callable[[Execution], bytes] = ROW
-) -> WrittenFile:
+async def write(files: TransactionFiles, count: int = 3, *, name: str = NAME) -> WrittenFile:
     """Write a file of *count* executions."""
-    async with files.draft(name, HEADER, row) as draft:
+    async with files.draft(name, HEADER) as draft:
         for some in some_at_a_time(count):
             await draft.append(some)
         return await draft.publish()

@@ -3,18 +3,21 @@
 import asyncio
 import errno
 import os
+import resource
 import stat
 import threading
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
 import pytest
-from tests.files.rows import NAME, ROW, everything, executions, some_at_a_time, write
+from tests.files.rows import NAME, everything, rows, some_at_a_time, write
 
 from globeco_allocation.adapters.local_files import LocalFiles
-from globeco_allocation.domain import Execution, FileNotWrittenError
+from globeco_allocation.adapters.local_files.draft import Draft
+from globeco_allocation.domain import FileNotWrittenError, RenderedRows
 from globeco_allocation.domain.lane import MOST_LANES
 from globeco_allocation.domain.transaction_file import HEADER
 
@@ -50,7 +53,7 @@ class Watcher:
 async def test_a_reader_never_sees_half_a_file(directory: Path) -> None:
     files = LocalFiles(directory)
     with Watcher(directory / NAME) as watcher:
-        async with files.draft(NAME, HEADER, ROW) as draft:
+        async with files.draft(NAME, HEADER) as draft:
             for some in some_at_a_time(40_000):
                 await draft.append(some)
                 await asyncio.sleep(0.002)  # as a database that takes its time
@@ -126,8 +129,8 @@ async def test_cancelling_leaves_nothing(directory: Path) -> None:
     reached = asyncio.Event()
 
     async def never_ending() -> None:
-        async with LocalFiles(directory).draft(NAME, HEADER, ROW) as draft:
-            await draft.append(executions(5000))
+        async with LocalFiles(directory).draft(NAME, HEADER) as draft:
+            await draft.append(rows(5000))
             reached.set()
             await asyncio.Event().wait()
 
@@ -156,25 +159,22 @@ async def test_cancelling_at_any_moment_leaves_the_whole_file_or_nothing(
         assert (directory / NAME).read_bytes().count(b"\n") == 3001
 
 
-async def test_a_formatter_that_fails_leaves_nothing(directory: Path) -> None:
-    def broken(_: Execution) -> bytes:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await write(LocalFiles(directory), row=broken)
-
-    assert everything(directory) == []
+@contextmanager
+def room_for(size: int) -> Generator[None]:
+    """Let no file grow beyond this size."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_file_of_which_rows_are_missing_is_never_published(directory: Path) -> None:
-    def broken_once(execution: Execution) -> bytes:
-        if execution.id == 1500:
-            raise ZeroDivisionError
-        return ROW(execution)
-
-    async with LocalFiles(directory).draft(NAME, HEADER, broken_once) as draft:
-        with pytest.raises(ZeroDivisionError):
-            await draft.append(executions(2000))
+    async with LocalFiles(directory).draft(NAME, HEADER) as draft:
+        with room_for(1_000_000), pytest.raises(FileNotWrittenError, match="larger than"):
+            await draft.append(rows(20_000))
+        await draft.append(rows(1, first=20_001))
         with pytest.raises(FileNotWrittenError, match="the output directory failed"):
             await draft.publish()
 
@@ -189,12 +189,15 @@ async def test_the_event_loop_does_none_of_the_work(directory: Path, monkeypatch
         workers.add(threading.current_thread().name)
         fsync(descriptor)
 
-    def row(execution: Execution) -> bytes:
-        workers.add(threading.current_thread().name)
-        return ROW(execution)
-
     monkeypatch.setattr(os, "fsync", noting)
-    await write(LocalFiles(directory), 2500, row=row)
+    append = Draft.append_rows
+
+    def appending(draft: Draft, some: RenderedRows) -> None:
+        workers.add(threading.current_thread().name)
+        append(draft, some)
+
+    monkeypatch.setattr(Draft, "append_rows", appending)
+    await write(LocalFiles(directory), 2500)
 
     assert workers
     assert threading.current_thread().name not in workers
@@ -203,10 +206,10 @@ async def test_the_event_loop_does_none_of_the_work(directory: Path, monkeypatch
 async def test_as_many_files_as_there_are_lanes_are_written_side_by_side(directory: Path) -> None:
     files, names = LocalFiles(directory), [f"lane-{lane}.csv" for lane in range(MOST_LANES)]
     async with AsyncExitStack() as stack:
-        drafts = [await stack.enter_async_context(files.draft(name, HEADER, ROW)) for name in names]
+        drafts = [await stack.enter_async_context(files.draft(name, HEADER)) for name in names]
         for _ in range(3):
             for lane, draft in enumerate(drafts):
-                await draft.append(executions(10, first=1 + lane * 10))
+                await draft.append(rows(10, first=1 + lane * 10))
         before = [name for name in everything(directory) if not name.startswith(".")]
         written = [await draft.publish() for draft in drafts]
 

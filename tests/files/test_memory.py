@@ -13,10 +13,10 @@ async for _ in files.execution_ids(NAME):
 print(count)
 """
 SIDE_BY_SIDE = """
-few = executions(100)
+few = rows(100)
 async with AsyncExitStack() as stack:
     names = [str(lane) + ".csv" for lane in range({count})]
-    drafts = [await stack.enter_async_context(files.draft(name, HEADER, ROW)) for name in names]
+    drafts = [await stack.enter_async_context(files.draft(name, HEADER)) for name in names]
     for _ in range(1600 // {count}):
         for draft in drafts:
             await draft.append(few)

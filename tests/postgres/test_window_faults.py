@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from globeco_allocation.adapters.postgres import batches as postgres_batches
+from globeco_allocation.adapters.postgres import batch_contents
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.execution_rows import to_columns
@@ -212,8 +212,8 @@ async def test_a_broken_window_function_loses_the_execution(stage: Stage, fault:
 async def test_a_window_that_opens_too_late_loses_the_execution_on_its_seam(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = vars(postgres_batches)["_IN_WINDOW"]
-    monkeypatch.setattr(postgres_batches, "_IN_WINDOW", whole.replace(">= $1", "> $1"))
+    whole = vars(batch_contents)["_EXECUTIONS"]
+    monkeypatch.setattr(batch_contents, "_EXECUTIONS", whole.replace(">= $1", "> $1"))
 
     sent = await a_stamp_stands_on_the_seam(stage)
 

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -27,17 +27,18 @@ from globeco_allocation.domain import (
     ClaimTerms,
     Delivery,
     DeliveryStatus,
-    Execution,
+    Extent,
     Holder,
     Lease,
     NewExecution,
     PlannedFile,
+    RenderedRows,
     WrittenFile,
     lane_of,
     source_id,
 )
 from globeco_allocation.domain.use_cases import PrepareBatch
-from globeco_allocation.ports.batches import LeasedBatch
+from globeco_allocation.ports.batches import LaneRows, LeasedBatch
 
 PORTFOLIOS = ["A", "B", "C", "D", "E", "with, a comma", 'and "quotes"', "\N{GREEK SMALL LETTER PI}"]
 MOMENT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -64,17 +65,15 @@ class FragileBatches(MemoryBatches):
         super().__init__(database)
         self._moments = moments
 
-    @asynccontextmanager
-    async def portfolio_sizes(self, batch: Batch) -> AsyncGenerator[AsyncIterator[tuple[str, int]]]:
+    async def extent(self, batch: Batch) -> Extent:
         self._moments.one()
-        async with super().portfolio_sizes(batch) as sizes:
-            yield sizes
+        return await super().extent(batch)
 
     @asynccontextmanager
-    async def executions(self, batch: Batch) -> AsyncGenerator[AsyncIterator[Execution]]:
+    async def rows(self, batch: Batch, extent: Extent) -> AsyncGenerator[AsyncIterator[LaneRows]]:
         self._moments.one()
-        async with super().executions(batch) as executions:
-            yield executions
+        async with super().rows(batch, extent) as rows:
+            yield rows
 
     async def plan(self, lease: Lease, files: Sequence[PlannedFile]) -> tuple[Delivery, ...]:
         self._moments.one()
@@ -102,9 +101,9 @@ class FragileDeliveries(MemoryDeliveries):
 class FragileDraft(MemoryDraft):
     moments: Moments
 
-    async def append(self, executions: Sequence[Execution]) -> None:
+    async def append(self, rows: RenderedRows) -> None:
         self.moments.one()
-        await super().append(executions)
+        await super().append(rows)
 
     async def publish(self) -> WrittenFile:
         self.moments.one()
@@ -119,11 +118,9 @@ class FragileFiles(MemoryFiles):
         self._moments = moments
 
     @asynccontextmanager
-    async def draft(
-        self, name: str, header: bytes, row: Callable[[Execution], bytes]
-    ) -> AsyncGenerator[FragileDraft]:
+    async def draft(self, name: str, header: bytes) -> AsyncGenerator[FragileDraft]:
         self._moments.one()
-        draft = FragileDraft(self, name, header, row)
+        draft = FragileDraft(self, name, header)
         draft.moments = self._moments
         yield draft
 

@@ -15,7 +15,7 @@ from globeco_allocation.domain import (
     Batch,
     ClaimTerms,
     DeliveryStatus,
-    Execution,
+    Extent,
     FileNotWrittenError,
     FileQuantity,
     LeaseLostError,
@@ -24,6 +24,7 @@ from globeco_allocation.domain import (
     lane_of,
 )
 from globeco_allocation.domain.use_cases import PrepareBatch
+from globeco_allocation.ports.batches import LaneRows
 
 CLAIMED, WRITTEN = DeliveryStatus.CLAIMED, DeliveryStatus.WRITTEN
 
@@ -162,14 +163,9 @@ async def test_rows_that_foreign_hands_changed_between_plan_and_writing_are_not_
 ) -> None:
     class Changed(MemoryBatches):
         @asynccontextmanager
-        async def executions(self, batch: Batch) -> AsyncGenerator[AsyncIterator[Execution]]:
-            async def changed(those: AsyncIterator[Execution]) -> AsyncIterator[Execution]:
-                async for one in those:
-                    for number in range(executions):
-                        yield replace(one, id=one.id + number)
-
-            async with super().executions(batch) as those:
-                yield changed(those)
+        async def rows(self, batch: Batch, extent: Extent) -> AsyncGenerator[AsyncIterator[LaneRows]]:
+            async with super().rows(batch, extent) as rows:
+                yield (one async for one in rows for _ in range(executions))
 
     work = await world.claim(1)
 
@@ -179,6 +175,20 @@ async def test_rows_that_foreign_hands_changed_between_plan_and_writing_are_not_
     batch = await world.batches.get(work.batch.id)
     assert batch is not None
     assert not batch.prepared
+
+
+async def test_rows_of_a_lane_that_was_not_planned_are_not_written(world: World) -> None:
+    class Moved(MemoryBatches):
+        @asynccontextmanager
+        async def rows(self, batch: Batch, extent: Extent) -> AsyncGenerator[AsyncIterator[LaneRows]]:
+            async with super().rows(batch, extent) as rows:
+                yield (replace(one, lane=1 - one.lane) async for one in rows)
+
+    work = await world.claim(1, ClaimTerms(lane_count=2))
+
+    with pytest.raises(FileNotWrittenError, match="more executions"):
+        await PrepareBatch(Moved(world.database), world.deliveries, world.files)(work)
+    assert world.files.contents == {}
 
 
 async def test_a_file_without_a_batch_is_not_made_again(world: World) -> None:

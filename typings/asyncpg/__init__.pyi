@@ -15,6 +15,7 @@ from asyncpg.exceptions import InvalidPasswordError as InvalidPasswordError
 from asyncpg.exceptions import PostgresConnectionError as PostgresConnectionError
 from asyncpg.exceptions import PostgresError as PostgresError
 from asyncpg.exceptions import UniqueViolationError as UniqueViolationError
+from asyncpg.protocol import NoTimeout
 
 class Record(Mapping[str, Any]): ...
 
@@ -23,14 +24,29 @@ class Transaction(AbstractAsyncContextManager[None, None]):
     async def commit(self) -> None: ...
     async def rollback(self) -> None: ...
 
+class PreparedStatement:
+    def cursor(
+        self, *args: object, prefetch: int | None = None, timeout: float | None = None
+    ) -> AsyncIterator[Record]: ...
+
 class Connection:
     async def execute(self, query: str, *args: object) -> str: ...
-    async def fetch(self, query: str, *args: object) -> list[Record]: ...
+    def fetch(self, query: str, *args: object, timeout: float | None = None) -> Awaitable[list[Record]]: ...
     async def fetchrow(self, query: str, *args: object) -> Record | None: ...
     async def fetchval(self, query: str, *args: object) -> Any: ...  # noqa: ANN401 - whatever the column holds
+    def copy_from_query(
+        self,
+        query: str,
+        *args: object,
+        output: str | Callable[[bytes], Awaitable[None]],
+        timeout: float | NoTimeout | None = None,
+        format: str | None = None,  # noqa: A002 - its name
+        null: str | None = None,
+    ) -> Awaitable[str]: ...
     def cursor(
         self, query: str, *args: object, prefetch: int | None = None, timeout: float | None = None
     ) -> AsyncIterator[Record]: ...
+    async def prepare(self, query: str, *, name: str | None = None) -> PreparedStatement: ...
     def transaction(self, *, isolation: str | None = None, readonly: bool = False) -> Transaction: ...
     def is_closed(self) -> bool: ...
     def get_server_pid(self) -> int: ...
@@ -56,6 +72,7 @@ def connect(
     password: str,
     timeout: float = 60,
     command_timeout: float | None = None,
+    statement_cache_size: int = 100,
     server_settings: Mapping[str, str] | None = None,
 ) -> Awaitable[Connection]: ...
 def create_pool(
@@ -71,5 +88,6 @@ def create_pool(
     command_timeout: float | None = None,
     max_inactive_connection_lifetime: float = 300,
     reset: Callable[[Connection], Awaitable[None]] | None = None,
+    statement_cache_size: int = 100,
     server_settings: Mapping[str, str] | None = None,
 ) -> Awaitable[Pool]: ...

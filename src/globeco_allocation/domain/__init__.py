@@ -14,6 +14,7 @@ from globeco_allocation.domain.batch import (
     FILE_MAX_RECORDS,
     Batch,
     ClaimTerms,
+    Extent,
     FileQuantity,
 )
 from globeco_allocation.domain.delivery import (
@@ -59,7 +60,14 @@ from globeco_allocation.domain.money import fixed, plain, to_money
 from globeco_allocation.domain.retry import RetryTerms
 from globeco_allocation.domain.source_id import execution_id_of, source_id
 from globeco_allocation.domain.trade_date import trade_date
-from globeco_allocation.domain.transaction_file import HEADER, file_name, plan_files, row_formatter
+from globeco_allocation.domain.transaction_file import (
+    HEADER,
+    RenderedRows,
+    file_name,
+    plan_files,
+    render,
+    row_formatter,
+)
 from globeco_allocation.domain.window import (
     BEFORE_FIRST_START,
     FIRST_START,
@@ -92,6 +100,7 @@ __all__ = [
     "ErrorRow",
     "Execution",
     "ExecutionFields",
+    "Extent",
     "Fault",
     "FileNotWrittenError",
     "FileQuantity",
@@ -111,6 +120,7 @@ __all__ = [
     "PrintedCounts",
     "RecordVerdict",
     "Reject",
+    "RenderedRows",
     "Resolution",
     "RetryTerms",
     "RunNotFollowedError",
@@ -132,6 +142,7 @@ __all__ = [
     "plain",
     "plan_files",
     "ready_stamp",
+    "render",
     "row_formatter",
     "source_id",
     "to_instant",

@@ -1,5 +1,6 @@
 """A batch: one claimed window, and the terms under which its files are made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -59,3 +60,18 @@ class Batch:
     def start(self) -> datetime:
         """Its start time, which ends the window."""
         return self.window.start
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many executions a batch has, and between which ids they lie.
+
+    Attributes:
+        lane_sizes: The number of executions in each lane that has any.
+        first_id: Their smallest id; 0 where there are none.
+        last_id: Their largest.
+    """
+
+    lane_sizes: Mapping[int, int]
+    first_id: int = 0
+    last_id: int = 0

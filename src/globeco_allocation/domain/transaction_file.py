@@ -4,8 +4,9 @@ UTF-8 without a byte order mark, line feeds, the last line ended; fields quoted 
 (specification, "Portfolio Accounting File Format"; design, "Files").
 """
 
-from collections.abc import Callable, Mapping
-from datetime import UTC
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date
 from decimal import Decimal
 
 from globeco_allocation.domain.batch import Batch, FileQuantity
@@ -17,6 +18,23 @@ from globeco_allocation.domain.source_id import source_id
 HEADER = b"portfolio_id,security_id,source_id,transaction_type,quantity,price,transaction_date\n"
 
 _NEEDS_QUOTES = frozenset(',"\r\n')
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedRows:
+    """Some rows of a transaction file, at least one, as they stand in it.
+
+    Attributes:
+        text: Their bytes, the last line ended.
+        record_count: How many they are: fewer than lines where a field holds a line feed.
+        first_id: The id of the first one's execution.
+        last_id: Of the last one's.
+    """
+
+    text: bytes
+    record_count: int
+    first_id: int
+    last_id: int
 
 
 def file_name(batch: Batch, lane: int = 0, part: int = 0, *, parts: int = 1) -> str:
@@ -52,14 +70,28 @@ def row_formatter(quantity: FileQuantity) -> Callable[[Execution], bytes]:
     amount = _quantity_filled if quantity is FileQuantity.FILLED else _quantity
 
     def row(execution: Execution) -> bytes:
-        day = execution.trade_date
         return (
             f"{_field(execution.portfolio_id or '')},{_field(execution.security_id)},"
             f"{source_id(execution.id)},{_field(execution.trade_type)},{fixed(amount(execution))},{fixed(execution.average_price)},"
-            f"{day.year:04}{day.month:02}{day.day:02}\n"
+            f"{day_digits(execution.trade_date)}\n"
         ).encode()
 
     return row
+
+
+def day_digits(day: date) -> str:
+    """Write a trade date.
+
+    >>> day_digits(date(2026, 3, 2))
+    '20260302'
+    """
+    return f"{day.year:04}{day.month:02}{day.day:02}"
+
+
+def render(executions: Sequence[Execution], row: Callable[[Execution], bytes]) -> RenderedRows:
+    """Write executions, at least one, as rows of a file."""
+    text = b"".join(map(row, executions))
+    return RenderedRows(text, len(executions), executions[0].id, executions[-1].id)
 
 
 def _quantity(execution: Execution) -> Decimal:

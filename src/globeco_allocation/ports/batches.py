@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from globeco_allocation.domain.batch import Batch, ClaimTerms
+from globeco_allocation.domain.batch import Batch, ClaimTerms, Extent
 from globeco_allocation.domain.delivery import Delivery, PlannedFile
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lease import Holder, Lease
+from globeco_allocation.domain.transaction_file import RenderedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,14 @@ class LeasedBatch:
 
     batch: Batch
     lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRows:
+    """The next rows of a lane; all of them belong into the same part."""
+
+    lane: int
+    rows: RenderedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +65,20 @@ class Batches(Protocol):
         """
         ...
 
-    def portfolio_sizes(self, batch: Batch) -> AbstractAsyncContextManager[AsyncIterator[tuple[str, int]]]:
-        """Stream each portfolio id in the window, empty where it is null, and its number of executions."""
+    async def extent(self, batch: Batch) -> Extent:
+        """Count the executions in the batch's window, and find the ends of their ids."""
+        ...
+
+    def rows(self, batch: Batch, extent: Extent) -> AbstractAsyncContextManager[AsyncIterator[LaneRows]]:
+        """Stream the rows of the batch's files to the byte as `render` has them, each lane's by ascending id.
+
+        Some thousands come at a time, and never some of two parts. The caller may take its time: no statement
+        and no transaction waits for it. It may leave at any moment: what is under way ends at once.
+
+        Args:
+            batch: The batch.
+            extent: Its extent.
+        """
         ...
 
     def executions(self, batch: Batch) -> AbstractAsyncContextManager[AsyncIterator[Execution]]:

@@ -1,11 +1,11 @@
 """The directory that we share with the accounting CLI."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from globeco_allocation.domain.delivery import WrittenFile
-from globeco_allocation.domain.execution import Execution
+from globeco_allocation.domain.transaction_file import RenderedRows
 
 
 class DraftFile(Protocol):
@@ -15,8 +15,8 @@ class DraftFile(Protocol):
     other bytes has the name; no part of the draft stands under its name.
     """
 
-    async def append(self, executions: Sequence[Execution]) -> None:
-        """Write more executions, by ascending id."""
+    async def append(self, rows: RenderedRows) -> None:
+        """Write more rows, by ascending id."""
         ...
 
     async def publish(self) -> WrittenFile:
@@ -40,9 +40,7 @@ class TransactionFiles(Protocol):
         """
         ...
 
-    def draft(
-        self, name: str, header: bytes, row: Callable[[Execution], bytes]
-    ) -> AbstractAsyncContextManager[DraftFile]:
+    def draft(self, name: str, header: bytes) -> AbstractAsyncContextManager[DraftFile]:
         """Begin a file; what is not published is gone when the context ends.
 
         Raises:

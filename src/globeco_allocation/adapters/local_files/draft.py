@@ -4,12 +4,11 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from globeco_allocation.domain.delivery import WrittenFile
-from globeco_allocation.domain.execution import Execution
+from globeco_allocation.domain.transaction_file import RenderedRows
 
 FILE_MODE = 0o664
 """Readable and removable for the CLI's other user, whatever the umask (design, "Files")."""
@@ -47,14 +46,16 @@ class Draft:
         self._sum.update(text)
         self._bytes += len(text)
 
-    def append_rows(self, executions: Sequence[Execution], row: Callable[[Execution], bytes]) -> None:
-        """Write a row for each of some executions."""
-        self._torn = True  # unless all goes well
-        self.append(b"".join(map(row, executions)))
-        self._first_id = self._first_id or executions[0].id
-        self._last_id = executions[-1].id
-        self._records += len(executions)
-        self._torn = False
+    def append_rows(self, rows: RenderedRows) -> None:
+        """Write more rows."""
+        try:
+            self.append(rows.text)
+        except OSError:
+            self._torn = True
+            raise
+        self._first_id = self._first_id or rows.first_id
+        self._last_id = rows.last_id
+        self._records += rows.record_count
 
     def publish(self) -> WrittenFile:
         """Flush the file to disk and give it its name.

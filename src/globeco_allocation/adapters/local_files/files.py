@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,12 @@ from globeco_allocation.adapters.local_files.identity import (
 from globeco_allocation.adapters.local_files.reading import IdReader, NotOursError, checksum_of, size_of
 from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.errors import FileNotWrittenError
-from globeco_allocation.domain.execution import Execution
+from globeco_allocation.domain.transaction_file import RenderedRows
 from globeco_allocation.ports.output_directory import LAPSES_AFTER, DirectoryIdentity
 
 DIRECTORY_MODE = 0o2775
 """Of a directory that we make: what is written in it belongs to its group."""
 
-_EXECUTIONS_AT_ONCE = 1000
 _ABANDONED_AFTER_SECONDS = 24 * 3600
 
 _log = logging.getLogger(__name__)
@@ -69,9 +68,7 @@ class LocalFiles:
             await self._confirm(self._identity)
 
     @asynccontextmanager
-    async def draft(
-        self, name: str, header: bytes, row: Callable[[Execution], bytes]
-    ) -> AsyncGenerator["LocalDraft"]:
+    async def draft(self, name: str, header: bytes) -> AsyncGenerator["LocalDraft"]:
         """Begin a file; see the port."""
         check_bare(name)
         with _unwritten(name):
@@ -79,7 +76,7 @@ class LocalFiles:
         try:
             with _unwritten(name):
                 await finish(draft.append, header)
-            yield LocalDraft(name, draft, row)
+            yield LocalDraft(name, draft)
         finally:
             await finish(draft.discard)
 
@@ -144,21 +141,17 @@ class LocalFiles:
 class LocalDraft:
     """The port `globeco_allocation.ports.files.DraftFile` on a directory.
 
-    Rows are made and written some thousand at a time in a worker thread, so that a file of any length takes
-    little memory and never holds up the event loop.
+    Rows are written in a worker thread, so that a slow directory never holds up the event loop.
     """
 
-    def __init__(self, name: str, draft: Draft, row: Callable[[Execution], bytes]) -> None:
+    def __init__(self, name: str, draft: Draft) -> None:
         self._name = name
         self._draft = draft
-        self._row = row
 
-    async def append(self, executions: Sequence[Execution]) -> None:
-        """Write more executions; see the port."""
-        for start in range(0, len(executions), _EXECUTIONS_AT_ONCE):
-            with _unwritten(self._name):
-                some = executions[start : start + _EXECUTIONS_AT_ONCE]
-                await finish(self._draft.append_rows, some, self._row)
+    async def append(self, rows: RenderedRows) -> None:
+        """Write more rows; see the port."""
+        with _unwritten(self._name):
+            await finish(self._draft.append_rows, rows)
 
     async def publish(self) -> WrittenFile:
         """Flush the file to disk, and then give it its name; see the port."""

@@ -1,7 +1,7 @@
 """Batch windows and the files they become, in memory."""
 
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,14 +10,18 @@ from typing import TypeVar
 from globeco_allocation.adapters.memory.database import MemoryDatabase
 from globeco_allocation.adapters.memory.rows import BatchRow, DeliveryRow
 from globeco_allocation.adapters.storable_text import storable
-from globeco_allocation.domain.batch import Batch, ClaimTerms
+from globeco_allocation.domain.batch import Batch, ClaimTerms, Extent
 from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, PlannedFile
 from globeco_allocation.domain.errors import DeliveryStepError
 from globeco_allocation.domain.execution import Execution
+from globeco_allocation.domain.lane import lane_of
 from globeco_allocation.domain.lease import Holder, Lease, Leased
-from globeco_allocation.ports.batches import BatchPage, LeasedBatch
+from globeco_allocation.domain.transaction_file import render, row_formatter
+from globeco_allocation.ports.batches import BatchPage, LaneRows, LeasedBatch
 
 T = TypeVar("T")
+
+_ROWS_AT_ONCE = 1000
 
 
 class MemoryBatches:
@@ -46,11 +50,17 @@ class MemoryBatches:
                 return self._leased(row.batch, holder)
         return None
 
+    async def extent(self, batch: Batch) -> Extent:
+        """Count the window's executions; see the port."""
+        those = self._database.in_window(batch.window)
+        sizes = {lane: len(mine) for lane, mine in _by_lane(those, batch.terms.lane_count).items()}
+        return Extent(sizes, those[0].id, those[-1].id) if those else Extent({})
+
     @asynccontextmanager
-    async def portfolio_sizes(self, batch: Batch) -> AsyncGenerator[AsyncIterator[tuple[str, int]]]:
-        """Stream each portfolio in the window and its size; see the port."""
-        sizes = Counter(one.portfolio_id or "" for one in self._database.in_window(batch.window))
-        yield _each(sizes.items())
+    async def rows(self, batch: Batch, extent: Extent) -> AsyncGenerator[AsyncIterator[LaneRows]]:
+        """Stream the rows of the batch's files; see the port."""
+        window = self._database.in_window(batch.window)
+        yield _each(_rows(batch, [one for one in window if extent.first_id <= one.id <= extent.last_id]))
 
     @asynccontextmanager
     async def executions(self, batch: Batch) -> AsyncGenerator[AsyncIterator[Execution]]:
@@ -135,6 +145,23 @@ class MemoryBatches:
         ]
         deliveries |= {one.id: DeliveryRow(one, row.place) for one in new}
         return new
+
+
+def _by_lane(executions: Iterable[Execution], lane_count: int) -> Mapping[int, list[Execution]]:
+    lanes: defaultdict[int, list[Execution]] = defaultdict(list)
+    for one in executions:
+        lanes[lane_of(one.portfolio_id or "", lane_count)].append(one)
+    return lanes
+
+
+def _rows(batch: Batch, executions: Iterable[Execution]) -> Iterator[LaneRows]:
+    terms = batch.terms
+    row = row_formatter(terms.file_quantity)
+    for lane, those in _by_lane(executions, terms.lane_count).items():
+        for part in range(0, len(those), terms.file_max_records):
+            end = min(part + terms.file_max_records, len(those))
+            for first in range(part, end, _ROWS_AT_ONCE):
+                yield LaneRows(lane, render(those[first : min(first + _ROWS_AT_ONCE, end)], row))
 
 
 async def _each(items: Iterable[T]) -> AsyncIterator[T]:

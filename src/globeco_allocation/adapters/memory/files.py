@@ -3,14 +3,14 @@
 import csv
 import hashlib
 import io
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from globeco_allocation.adapters.bare_name import check_bare
 from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.errors import FileNotWrittenError
-from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.source_id import execution_id_of
+from globeco_allocation.domain.transaction_file import RenderedRows
 
 
 class MemoryFiles:
@@ -30,13 +30,11 @@ class MemoryFiles:
         self.answer("a transaction file was not written")
 
     @asynccontextmanager
-    async def draft(
-        self, name: str, header: bytes, row: Callable[[Execution], bytes]
-    ) -> AsyncGenerator["MemoryDraft"]:
+    async def draft(self, name: str, header: bytes) -> AsyncGenerator["MemoryDraft"]:
         """Begin a file; see the port."""
         check_bare(name)
         self.answer(f"the file {name} was not written")
-        yield MemoryDraft(self, name, header, row)
+        yield MemoryDraft(self, name, header)
 
     async def stands(self, name: str, file: WrittenFile) -> bool:
         """Tell whether the file stands with its size; see the port."""
@@ -82,34 +80,30 @@ class MemoryFiles:
 class MemoryDraft:
     """The twin of `globeco_allocation.ports.files.DraftFile`."""
 
-    def __init__(
-        self, files: MemoryFiles, name: str, header: bytes, row: Callable[[Execution], bytes]
-    ) -> None:
+    def __init__(self, files: MemoryFiles, name: str, header: bytes) -> None:
         self._files = files
         self._name = name
-        self._parts = [header]
-        self._row = row
-        self._ids: list[int] = []
+        self._header = header
+        self._rows: list[RenderedRows] = []
 
-    async def append(self, executions: Sequence[Execution]) -> None:
-        """Write more executions; see the port."""
+    async def append(self, rows: RenderedRows) -> None:
+        """Write more rows; see the port."""
         self._files.answer(f"the file {self._name} was not written")
-        self._parts.extend(map(self._row, executions))
-        self._ids.extend(one.id for one in executions)
+        self._rows.append(rows)
 
     async def publish(self) -> WrittenFile:
         """Give the file its name; see the port."""
         what = f"the file {self._name} was not written"
         self._files.answer(what)
-        content = b"".join(self._parts)
+        content = self._header + b"".join(some.text for some in self._rows)
         if self._files.contents.setdefault(self._name, content) != content:
             raise FileNotWrittenError(
                 f"{what}: another one with other content has its name: move that one away"
             )
         return WrittenFile(
-            record_count=len(self._ids),
+            record_count=sum(some.record_count for some in self._rows),
             byte_count=len(content),
             checksum=hashlib.sha256(content).hexdigest(),
-            first_id=self._ids[0] if self._ids else 0,
-            last_id=self._ids[-1] if self._ids else 0,
+            first_id=self._rows[0].first_id if self._rows else 0,
+            last_id=self._rows[-1].last_id if self._rows else 0,
         )

@@ -1,23 +1,18 @@
 """Batch windows and the files they become, in PostgreSQL."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import asyncpg
-
+from globeco_allocation.adapters.postgres.batch_contents import BatchContents
 from globeco_allocation.adapters.postgres.batch_rows import to_batch
 from globeco_allocation.adapters.postgres.delivery_rows import to_delivery
-from globeco_allocation.adapters.postgres.execution_rows import SELECT_EXECUTIONS, to_execution
 from globeco_allocation.adapters.postgres.integers import int4
 from globeco_allocation.adapters.postgres.leases import check_held, named
-from globeco_allocation.adapters.postgres.on_pool import OnPool
 from globeco_allocation.adapters.storable_text import storable
 from globeco_allocation.domain.batch import Batch, ClaimTerms
 from globeco_allocation.domain.delivery import Delivery, PlannedFile
 from globeco_allocation.domain.errors import DeliveryStepError, StoreUnavailableError
-from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lease import Holder, Lease, Leased
 from globeco_allocation.domain.window import Window
 from globeco_allocation.ports.batches import BatchPage, LeasedBatch
@@ -54,18 +49,6 @@ WITH due AS (
 SELECT h.*, c.*
   FROM c
   JOIN batch_history AS h ON h.id = c.batch_id
-"""
-
-_IN_WINDOW = (
-    SELECT_EXECUTIONS + " WHERE ready_to_send_timestamp >= $1 AND ready_to_send_timestamp < $2 ORDER BY id"
-)
-
-# As text, char(24) has no padding.
-_PORTFOLIO_SIZES = """
-SELECT coalesce(portfolio_id::text, '') AS portfolio_id, count(*) AS size
-  FROM execution
- WHERE ready_to_send_timestamp >= $1 AND ready_to_send_timestamp < $2
- GROUP BY 1
 """
 
 # $1 the batch, $2 its lease's token; $3 lanes, $4 parts, $5 file names and $6 record counts, in their order.
@@ -139,7 +122,7 @@ SELECT h.*, c.*
 """
 
 
-class PostgresBatches(OnPool):
+class PostgresBatches(BatchContents):
     """Claims windows in ``batch_history``; see `globeco_allocation.ports.batches.Batches`."""
 
     async def last_start(self) -> datetime:
@@ -174,20 +157,6 @@ class PostgresBatches(OnPool):
             return None
         batch = to_batch(row)
         return LeasedBatch(batch, Lease(Leased.BATCH, batch.id, row["lease_token"], holder))
-
-    @asynccontextmanager
-    async def portfolio_sizes(self, batch: Batch) -> AsyncGenerator[AsyncIterator[tuple[str, int]]]:
-        """Stream each portfolio in the window and its size through a cursor; see the port."""
-        window = batch.window
-        async with self._pool.stream(_PORTFOLIO_SIZES, window.previous_start, window.start) as rows:
-            yield _each_size(rows)
-
-    @asynccontextmanager
-    async def executions(self, batch: Batch) -> AsyncGenerator[AsyncIterator[Execution]]:
-        """Stream the window's executions by ascending id through a cursor; see the port."""
-        window = batch.window
-        async with self._pool.stream(_IN_WINDOW, window.previous_start, window.start) as rows:
-            yield _each_execution(rows)
 
     async def plan(self, lease: Lease, files: Sequence[PlannedFile]) -> tuple[Delivery, ...]:
         """Record the files that the leased batch is to have, in one round trip; see the port."""
@@ -235,13 +204,3 @@ class PostgresBatches(OnPool):
         if row is None:
             return None
         return row["id"], None if row["batch_id"] is None else to_batch(row)
-
-
-async def _each_execution(rows: AsyncIterator[asyncpg.Record]) -> AsyncIterator[Execution]:
-    async for row in rows:
-        yield to_execution(row)
-
-
-async def _each_size(rows: AsyncIterator[asyncpg.Record]) -> AsyncIterator[tuple[str, int]]:
-    async for row in rows:
-        yield row["portfolio_id"], row["size"]

@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
-from globeco_allocation.domain.batch import Batch
-from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, PlannedFile
+from globeco_allocation.domain.batch import Batch, Extent
+from globeco_allocation.domain.delivery import Delivery, DeliveryStatus
 from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lane import lane_of
 from globeco_allocation.domain.lease import Lease
-from globeco_allocation.domain.transaction_file import HEADER, plan_files, row_formatter
-from globeco_allocation.domain.use_cases.lane_files import LaneFiles
+from globeco_allocation.domain.transaction_file import HEADER, plan_files, render, row_formatter
+from globeco_allocation.domain.use_cases.lane_files import LaneFiles, more_than_planned
 from globeco_allocation.ports.batches import Batches, LeasedBatch
 from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.files import TransactionFiles
@@ -63,10 +63,11 @@ class PrepareBatch:
             StoreUnavailableError: the database went away; the last recorded step stands.
         """
         batch, lease = work.batch, work.lease
-        deliveries = await self._batches.plan(lease, await self._plan(batch))
+        extent = await self._batches.extent(batch)
+        deliveries = await self._batches.plan(lease, plan_files(batch, extent.lane_sizes))
         if any(one.status is DeliveryStatus.CLAIMED for one in deliveries):
             try:
-                await self._write(batch, lease, deliveries)
+                await self._write(batch, extent, lease, deliveries)
             except FileNotWrittenError:
                 await self._batches.hindered(lease, _TRY_AGAIN_IN)
                 raise
@@ -86,9 +87,9 @@ class PrepareBatch:
             )
         batch = await self._batch_of(delivery)
         row = row_formatter(batch.terms.file_quantity)
-        async with self._files.draft(delivery.file_name, HEADER, row) as draft:
+        async with self._files.draft(delivery.file_name, HEADER) as draft:
             async for some in self._executions_of(delivery, batch):
-                await draft.append(some)
+                await draft.append(await asyncio.to_thread(render, some, row))
             await draft.publish()
 
     async def checksum(self, delivery: Delivery) -> str:
@@ -126,26 +127,19 @@ class PrepareBatch:
                         await asyncio.to_thread(digest.add, mine)
         return MadeAgain({share.delivery_id: digest.hex for share, digest in shares}, in_no_file)
 
-    async def _plan(self, batch: Batch) -> list[PlannedFile]:
-        sizes: dict[int, int] = {}
-        async with self._batches.portfolio_sizes(batch) as portfolios:
-            async for portfolio_id, size in portfolios:
-                lane = lane_of(portfolio_id, batch.terms.lane_count)
-                sizes[lane] = sizes.get(lane, 0) + size
-        return plan_files(batch, sizes)
-
-    async def _write(self, batch: Batch, lease: Lease, deliveries: Sequence[Delivery]) -> None:
-        row = row_formatter(batch.terms.file_quantity)
+    async def _write(
+        self, batch: Batch, extent: Extent, lease: Lease, deliveries: Sequence[Delivery]
+    ) -> None:
         async with AsyncExitStack() as stack:
             lanes: dict[int, LaneFiles] = {}
             for lane in sorted({one.lane for one in deliveries}):
                 parts = sorted((one for one in deliveries if one.lane == lane), key=lambda one: one.part)
-                files = LaneFiles(self._deliveries, self._files, lease, parts, row)
+                files = LaneFiles(self._deliveries, self._files, lease, parts)
                 lanes[lane] = await stack.enter_async_context(files)
-            executions = await stack.enter_async_context(self._batches.executions(batch))
-            async for some in _in_chunks(executions):
-                for lane, those in _by_lane(some, batch.terms.lane_count).items():
-                    await lanes[lane].append(those)
+            async for some in await stack.enter_async_context(self._batches.rows(batch, extent)):
+                if some.lane not in lanes:
+                    raise more_than_planned(lease)
+                await lanes[some.lane].append(some.rows)
             for files in lanes.values():
                 await files.complete()
 
