@@ -7,7 +7,7 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import psycopg
 import pytest
 from psycopg import sql
+from tests.pooler.opening import open_pooler, which_pooler
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import connect
@@ -28,7 +29,7 @@ from globeco_allocation.entrypoints.embedded_database import NoEmbeddedDatabaseE
 _CHECKED = "allocation_test_checked"
 """The embedded server trusts everybody but the members of this role."""
 
-_SOURCE = pytest.StashKey[str]()
+_SOURCE, _POOLER = pytest.StashKey[str](), pytest.StashKey[str]()
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class NoServerError(Exception):
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    source = config.stash.get(_SOURCE, None)
-    if source is not None:
-        terminalreporter.write_sep("-", "test database")
-        terminalreporter.write_line(source)
+    for title, key in (("test database", _SOURCE), ("test pooler", _POOLER)):
+        if key in config.stash:
+            terminalreporter.write_sep("-", title)
+            terminalreporter.write_line(config.stash[key])
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +104,15 @@ def empty_database(admin: psycopg.Connection, server: DatabaseAddress) -> Genera
     """A database of the test's own, without any tables."""
     with _database(admin, server, "template1") as address:
         yield address
+
+
+@pytest.fixture
+def behind_a_pooler(
+    pytestconfig: pytest.Config,
+) -> Callable[[DatabaseAddress], AbstractAsyncContextManager[DatabaseAddress]]:
+    """Put a transaction pooler with two sessions before a database."""
+    pytestconfig.stash[_POOLER] = which_pooler()[1]
+    return open_pooler
 
 
 @pytest.fixture

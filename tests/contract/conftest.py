@@ -1,9 +1,9 @@
-"""The stores of one database, once in memory and once in PostgreSQL, for the same tests."""
+"""The stores of one database, in memory, in PostgreSQL, and there behind a pooler, for the same tests."""
 
 from collections.abc import AsyncGenerator
 
 import pytest
-from tests.contract.stores import Stores
+from tests.contract.stores import Stores, opened_pool
 
 from globeco_allocation.adapters.memory.batches import MemoryBatches
 from globeco_allocation.adapters.memory.clock import MemoryClock
@@ -18,11 +18,10 @@ from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.leases import PostgresLeases
 from globeco_allocation.adapters.postgres.output_directory import PostgresOutputDirectory
-from globeco_allocation.adapters.postgres.pool import open_pool
 from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "postgres", "pooler"])
 async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
     """The stores of a fresh database, whose clock can be stepped."""
     if request.param == "memory":
@@ -41,7 +40,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
     else:
         # First, for it is seen only by connections opened later, and as long as SQL says clock_timestamp().
         step_clock = request.getfixturevalue("step_database_clock")
-        async with open_pool(request.getfixturevalue("database")) as pool:
+        async with opened_pool(request) as pool:
             yield Stores(
                 PostgresExecutions(pool),
                 PostgresBatches(pool),

@@ -1,9 +1,13 @@
 """The stores of one database, and the steps that bring a delivery to where a test begins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pytest
+
+from globeco_allocation.adapters.postgres.pool import Pool, open_pool
 from globeco_allocation.domain.batch import ClaimTerms
 from globeco_allocation.domain.delivery import (
     Delivery,
@@ -49,6 +53,17 @@ class Stores:
     def let_leases_run_out(self) -> None:
         """Move the clock to the moment at which every lease has just run out."""
         self.step_clock(LEASE_TIME)
+
+
+@asynccontextmanager
+async def opened_pool(request: pytest.FixtureRequest) -> AsyncGenerator[Pool]:
+    """Open a pool on the test's database, behind a pooler where the parameter says so."""
+    async with AsyncExitStack() as stack:
+        address = request.getfixturevalue("database")
+        if request.param == "pooler":
+            behind_a_pooler = request.getfixturevalue("behind_a_pooler")
+            address = await stack.enter_async_context(behind_a_pooler(address))
+        yield await stack.enter_async_context(open_pool(address))
 
 
 def planned(batch_id: int, lane: int = 0, part: int = 0) -> PlannedFile:

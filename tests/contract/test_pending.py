@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.contract.stores import opened_pool
 
 from globeco_allocation.adapters.memory.clock import MemoryClock
 from globeco_allocation.adapters.memory.database import MemoryDatabase
 from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
-from globeco_allocation.adapters.postgres.pool import open_pool
 from globeco_allocation.domain import AllocatedExecution, NewExecution
 from globeco_allocation.domain.pending import PendingCounts, PendingExecution, PendingStatus
 from globeco_allocation.ports.pending import Deferral, PendingExecutions, Setback
@@ -38,14 +38,14 @@ class Store:
         return [one.execution.execution_service_id for one in taken]
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "postgres", "pooler"])
 async def store(request: pytest.FixtureRequest) -> AsyncGenerator[Store]:
     if request.param == "memory":
         clock = MemoryClock()
         yield Store(MemoryPendingExecutions(MemoryDatabase(clock)), clock.step)
     else:
         step_clock = request.getfixturevalue("step_database_clock")
-        async with open_pool(request.getfixturevalue("database")) as pool:
+        async with opened_pool(request) as pool:
             yield Store(PostgresPendingExecutions(pool, count_seconds=0), step_clock)
 
 

@@ -40,6 +40,7 @@ class Relay:
 
     Attributes:
         requests: How often a client has sent something; an answer was waited for each time.
+        seconds: How long it takes, one way.
     """
 
     def __init__(self, database: DatabaseAddress, directory: Path) -> None:
@@ -51,6 +52,7 @@ class Relay:
         self._speaks = asyncio.Event()
         self._speaks.set()
         self.requests = 0
+        self.seconds = 0.0
 
     async def open(self) -> None:
         self._server = await asyncio.start_unix_server(self._connected, self._path)
@@ -90,6 +92,7 @@ class Relay:
             while data := await reader.read(65536):
                 self.requests += from_client
                 await self._speaks.wait()
+                await asyncio.sleep(self.seconds)
                 writer.write(data)
         writer.transport.abort()
 

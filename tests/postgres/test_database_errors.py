@@ -1,18 +1,19 @@
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from psycopg import sql
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.direct_connection import connect
 from globeco_allocation.adapters.postgres.errors import (
     DatabaseRefusedError,
     DatabaseUnreachableError,
     connection_failure,
 )
-from globeco_allocation.adapters.postgres.migrate import migrate
+from globeco_allocation.adapters.postgres.migrate import migrate, rollback
 from globeco_allocation.domain.errors import AllocationError
 
 ADDRESS = DatabaseAddress("db.example", 5432, "allocation_db", "allocator", "secret")
@@ -43,6 +44,17 @@ def test_a_missing_database_is_refused_and_the_empty_password_named(server: Data
         DatabaseRefusedError, match=r"'nowhere'.*does not exist.*DATABASE_PASSWORD.*'postgres'"
     ):
         migrate(replace(server, name="nowhere"), print)
+
+
+@pytest.mark.parametrize("change", [migrate, rollback])
+def test_nobody_migrates_through_a_pooler(
+    empty_database: DatabaseAddress, change: Callable[[DatabaseAddress, Callable[[str], None]], object]
+) -> None:
+    with pytest.raises(DatabaseRefusedError, match=r"DB_HOST and DB_PORT of the server itself"):
+        change(replace(empty_database, pooler=Pooler.TRANSACTION), print)
+
+    with connect(empty_database, {}) as direct:
+        assert direct.execute("SELECT FROM pg_tables WHERE schemaname = 'public'").fetchall() == []
 
 
 @pytest.mark.parametrize("password", ["wrong", ""])

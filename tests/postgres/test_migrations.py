@@ -26,6 +26,7 @@ ALL = (
     "0003.window-functions",
     "0004.delivery-queue",
     "0005.pending-executions",
+    "0006.execution-count",
 )
 
 EXECUTION = """

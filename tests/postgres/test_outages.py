@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import replace
 from typing import Protocol
 
@@ -11,20 +11,23 @@ import asyncpg
 import psycopg
 import pytest
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pool import Bounds, Pool, open_pool
 from globeco_allocation.domain import AllocatedExecution, Batch, ClaimTerms, Holder, StoreUnavailableError
 
 Allocate = Callable[..., AllocatedExecution]
+Pooled = Callable[[DatabaseAddress], AbstractAsyncContextManager[DatabaseAddress]]
 Session = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 
 BOUNDS = Bounds(acquire=0.5, statement=0.3, lock=0.2, idle=0.2, stream_idle=10, close=0.3)
 
 
 class Relay(Protocol):
-    """A way to the database that can be closed, or fall silent, and be opened again."""
+    """A way to the database that can be closed, or fall silent, and be opened again; or be slow."""
+
+    seconds: float
 
     @property
     def address(self) -> DatabaseAddress: ...
@@ -38,10 +41,14 @@ class Relay(Protocol):
     def speak(self) -> None: ...
 
 
-@pytest.fixture
-async def pool(database: DatabaseAddress) -> AsyncGenerator[Pool]:
-    async with open_pool(database, bounds=BOUNDS) as pool:
-        yield pool
+@pytest.fixture(params=["direct", "pooler"])
+async def pool(
+    request: pytest.FixtureRequest, database: DatabaseAddress, behind_a_pooler: Pooled
+) -> AsyncGenerator[Pool]:
+    async with AsyncExitStack() as stack:
+        if request.param == "pooler":
+            database = await stack.enter_async_context(behind_a_pooler(database))
+        yield await stack.enter_async_context(open_pool(database, bounds=BOUNDS))
 
 
 @contextmanager
@@ -167,6 +174,19 @@ async def test_a_database_that_answers_no_more_holds_nobody_up(relay: Relay) -> 
         with within(1), pytest.raises(StoreUnavailableError):
             await PostgresExecutions(pool).get(1)  # by now a new connection
         relay.speak()
+
+        assert await until_answered(pool) == 0
+
+
+async def test_behind_a_pooler_all_round_trips_of_a_statement_have_the_time_of_one(relay: Relay) -> None:
+    await relay.open()
+    address = replace(relay.address, pooler=Pooler.TRANSACTION)
+    async with open_pool(address, bounds=replace(BOUNDS, idle=5)) as pool:
+        await pool.ping()
+        relay.seconds = 0.25  # four times there and back: more than a statement may take
+        with within(BOUNDS.statement + 1.4), pytest.raises(StoreUnavailableError):
+            await pool.fetch("SELECT 1")
+        relay.seconds = 0
 
         assert await until_answered(pool) == 0
 

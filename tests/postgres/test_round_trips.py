@@ -1,11 +1,12 @@
 """What a request of ours costs on the way to the database."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
@@ -27,6 +28,8 @@ from globeco_allocation.domain import (
 
 Allocate = Callable[..., AllocatedExecution]
 
+# Behind a pooler: begin, describe, execute, commit.
+ROUND_TRIPS = {Pooler.NONE: 1, Pooler.TRANSACTION: 4}
 HOLDER = Holder("here")
 
 
@@ -82,16 +85,18 @@ async def find_nothing_to_do(pool: Pool, _allocate: Allocate, _first: int) -> No
     [(keep, 1), (known, 1), (page, 1), (claim, 2), (deliver, 10), (find_nothing_to_do, 2)],
     ids=["keep 100", "know 100", "page", "last start and claim", "ten steps", "nothing to do"],
 )
-async def test_on_a_warm_connection_each_question_is_one_round_trip(
+@pytest.mark.parametrize("pooler", Pooler)
+async def test_on_a_warm_connection_each_question_is_one_round_trip_or_four_behind_a_pooler(
     relay: Relay,
     allocate: Allocate,
     use: Callable[[Pool, Allocate, int], Awaitable[None]],
     round_trips: int,
+    pooler: Pooler,
 ) -> None:
     await relay.open()
-    async with open_pool(relay.address) as pool:
+    async with open_pool(replace(relay.address, pooler=pooler)) as pool:
         await use(pool, allocate, 1)
         before = relay.requests
         await use(pool, allocate, 1_001)
 
-        assert relay.requests - before == round_trips
+        assert relay.requests - before == round_trips * ROUND_TRIPS[pooler]

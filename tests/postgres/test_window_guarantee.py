@@ -31,6 +31,7 @@ from globeco_allocation.domain import (
 )
 
 Allocate = Callable[..., AllocatedExecution]
+Pooled = Callable[[DatabaseAddress], AbstractAsyncContextManager[DatabaseAddress]]
 Session = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 
 KEEP = "SELECT id FROM keep_executions($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)"
@@ -92,10 +93,22 @@ async def until_somebody_waits(pool: Pool) -> None:
         await asyncio.sleep(0.005)
 
 
+@pytest.fixture(params=["direct", "pooler"])
+async def way(
+    request: pytest.FixtureRequest, database: DatabaseAddress, behind_a_pooler: Pooled
+) -> AsyncGenerator[DatabaseAddress]:
+    """The database, and again behind a pooler with far fewer sessions than there are creators and senders."""
+    if request.param == "direct":
+        yield database
+    else:
+        async with behind_a_pooler(database) as pooled:
+            yield pooled
+
+
 async def test_every_execution_of_a_busy_time_is_in_exactly_one_batch(
-    database: DatabaseAddress, pool: Pool
+    way: DatabaseAddress, pool: Pool
 ) -> None:
-    processes = await asyncio.gather(run_traffic(database, 1_000), run_traffic(database, 1_000_000))
+    processes = await asyncio.gather(run_traffic(way, 1_000), run_traffic(way, 1_000_000))
     batches = PostgresBatches(pool)
     last = await claim_next(batches)
     claimed = await claimed_batches(pool)

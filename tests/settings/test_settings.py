@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.domain.batch import FileQuantity
 from globeco_allocation.entrypoints import runner_kinds
 from globeco_allocation.entrypoints.setting import Kind, Setting, UnusableTextError
@@ -209,6 +209,26 @@ def test_a_command_without_a_file_is_a_fault_only_where_it_is_used() -> None:
     assert faults(CLI_COMMAND=command) == ["CLI_COMMAND"]
     assert faults(CLI_COMMAND=command, KUBERNETES_BATCH_ENABLED="false") == ["CLI_COMMAND"]
     assert Settings.load({"CLI_COMMAND": command, "KUBERNETES_BATCH_ENABLED": "true"}).cli_command == command
+
+
+def test_migrating_through_a_pooler_is_a_fault_that_names_both_settings() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({"DB_POOLER": "transaction"})
+
+    assert str(caught.value) == (
+        "MIGRATE_ON_START must be false with DB_POOLER=transaction, for migrations need a session of their "
+        "own: run `globeco-allocation migrate` with DB_HOST and DB_PORT of the server itself, and "
+        "DB_POOLER=none (it holds 'true'; it may hold true or false)"
+    )
+    assert faults(DB_POOLER="Transaction", MIGRATE_ON_START="yes") == ["MIGRATE_ON_START"]
+    assert faults(DB_POOLER="session") == ["DB_POOLER"]
+    assert faults(DB_POOLER="transaction", MIGRATE_ON_START="maybe") == ["MIGRATE_ON_START"]
+
+
+def test_what_stands_before_the_database_is_part_of_its_address() -> None:
+    assert Settings.load({"DB_POOLER": "none"}).database.pooler is Pooler.NONE
+    settings = Settings.load({"DB_POOLER": "transaction", "MIGRATE_ON_START": "false"})
+    assert settings.database.pooler is Pooler.TRANSACTION
 
 
 def test_the_delivery_s_settings_have_the_designs_defaults() -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from globeco_allocation.entrypoints.setting import MASK, Setting, UnusableTextError
+from globeco_allocation.adapters.postgres.address import Pooler
+from globeco_allocation.entrypoints.setting import MASK, Setting, UnusableTextError, as_text
 
 DEFAULT = "default"
 """The source of a value that no variable holds."""
@@ -15,6 +16,9 @@ PASSWORD, PASSWORD_FILE = "db_password", "db_password_file"
 
 COMMAND, KUBERNETES_ENABLED = "cli_command", "kubernetes_batch_enabled"
 """The fields of the command, and of the setting that keeps it from being used."""
+
+POOLER, MIGRATE_ON_START = "db_pooler", "migrate_on_start"
+"""The fields of the pooler, and of the setting that asks for what cannot be done through one."""
 
 _LARGEST_PASSWORD_FILE = 64 * 1024
 
@@ -84,7 +88,7 @@ class Reading:
 
 
 def read_settings(declared: Mapping[str, Setting], environ: Mapping[str, str]) -> Reading:
-    """Read every declared setting, and the password's file; judge the command only where it is used."""
+    """Read every declared setting, and the password's file; judge what depends on another setting last."""
     found: dict[str, Found] = {}
     faults: list[SettingFault] = []
     for name, setting in declared.items():
@@ -95,7 +99,11 @@ def read_settings(declared: Mapping[str, Setting], environ: Mapping[str, str]) -
             told = isinstance(error, UnusableTextError) and not setting.secret
             reason = setting.shown(str(error)) if told else ""
             faults.append(SettingFault(source, setting.shown(text), setting.kind.allowed, reason))
-    later = (_judge_command(declared, found), _read_password_file(declared, found))
+    later = (
+        _judge_command(declared, found),
+        _judge_migrations(declared, found),
+        _read_password_file(declared, found),
+    )
     return Reading(found, (*faults, *(fault for fault in later if fault is not None)))
 
 
@@ -121,6 +129,23 @@ def _judge_command(declared: Mapping[str, Setting], found: dict[str, Found]) -> 
         return None
     allowed = declared[COMMAND].kind.allowed
     return SettingFault(command.source, command.value, allowed, "must hold {filename}")
+
+
+def _judge_migrations(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:
+    """Refuse to migrate through a pooler, also where the default alone asks for it."""
+    pooler, migrate = found.get(POOLER), found.get(MIGRATE_ON_START)
+    if pooler is None or migrate is None:
+        return None  # the fault that keeps one of them from being known is told
+    if pooler.value == Pooler.NONE or not migrate.value:
+        return None
+    setting = declared[MIGRATE_ON_START]
+    variable = setting.name if migrate.source == DEFAULT else migrate.source
+    reason = (
+        f"must be false with {pooler.source}={pooler.value}, for migrations need a session of their own: run "
+        "`globeco-allocation migrate` with DB_HOST and DB_PORT of the server itself, and "
+        f"{pooler.source}={Pooler.NONE}"
+    )
+    return SettingFault(variable, as_text(migrate.value), setting.kind.allowed, reason)
 
 
 def _read_password_file(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:

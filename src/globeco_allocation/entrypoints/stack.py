@@ -131,6 +131,7 @@ def _environment(
         "DB_NAME": database.name,
         "DB_USER": database.user,
         "DB_PASSWORD": database.password,
+        "DB_POOLER": "none",
         "MIGRATE_ON_START": "true",
         "TRADE_SERVICE_URL": trade_url,
         "OUTPUT_DIR": str(options.output),

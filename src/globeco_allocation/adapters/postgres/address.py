@@ -1,6 +1,19 @@
 """Where the database is, and who we are there."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Pooler(StrEnum):
+    """What stands at the address, before the server.
+
+    Attributes:
+        NONE: Nothing that matters: a connection is a session of ours.
+        TRANSACTION: Something that lends a session for one transaction, as PgBouncer does in that mode.
+    """
+
+    NONE = "none"
+    TRANSACTION = "transaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +26,7 @@ class DatabaseAddress:
         name: The database.
         user: The role.
         password: Empty for none; never shown.
+        pooler: What stands there before the server.
     """
 
     host: str
@@ -20,3 +34,4 @@ class DatabaseAddress:
     name: str
     user: str
     password: str = field(default="", repr=False)
+    pooler: Pooler = Pooler.NONE

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.errors import (
     DatabaseRefusedError,
     DatabaseUnreachableError,
@@ -36,6 +36,7 @@ def migration_session(address: DatabaseAddress) -> "Generator[psycopg.Connection
         DatabaseRefusedError: asking again is of no use.
         DatabaseUnreachableError: it may be of use.
     """
+    _refuse_pooler(address)
     import psycopg  # noqa: PLC0415 - for migrating only
 
     from globeco_allocation.adapters.postgres.direct_connection import connect  # noqa: PLC0415
@@ -77,6 +78,16 @@ def alone(
     _check_rights(session, address)
     yield
     session.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK_KEY,))  # else the session's end frees it
+
+
+def _refuse_pooler(address: DatabaseAddress) -> None:
+    """Lend no session that is shared: two processes could hold its lock at once, or nobody free it."""
+    if address.pooler != Pooler.NONE:
+        raise DatabaseRefusedError(
+            f"DB_POOLER={address.pooler}: migrations need a session of their own, which a pooler does not "
+            "give; run `globeco-allocation migrate` with DB_HOST and DB_PORT of the server itself, and "
+            f"DB_POOLER={Pooler.NONE}"
+        )
 
 
 def _got_lock(session: "psycopg.Connection") -> bool:

@@ -1,22 +1,23 @@
 """Connections to PostgreSQL: few, bounded in every wait, and healed by use."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
+from asyncpg.protocol import NO_TIMEOUT
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
+from globeco_allocation.adapters.postgres.pieces import Pieces
+from globeco_allocation.adapters.postgres.transaction import transaction
 from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS, translated
 
 _PREFETCH = 2_000
+_NULL = "no field of ours is null or as long as this"  # were a null empty: an empty field would be quoted
 _PING_SECONDS = 1.0
 _READY = "SELECT 1 FROM batch_history LIMIT 1"
-_STREAM_BOUNDS = """
-    SELECT set_config('statement_timeout', $1, true),
-           set_config('idle_in_transaction_session_timeout', $2, true)
-"""
+_CACHED_STATEMENTS = 100  # of one connection: the driver's own default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Bounds:
         statement: For one statement's answer.
         lock: For another transaction's lock (design, "Windows").
         idle: Within a transaction, for us: a paused process stalls nobody for longer (design, "Windows").
-        stream_statement: For one portion of a stream; the first one sorts the whole window.
+        stream_statement: For one portion of a stream or a copy; the first one may read the whole window.
         stream_idle: Between two portions of a stream, while they are written to disk. It holds no lock.
         close: For connections in use, when the pool is closed; then they are cut off.
     """
@@ -49,20 +50,41 @@ class Pool:
     broken connections are replaced as they are asked for.
     """
 
-    def __init__(self, pool: asyncpg.Pool, bounds: Bounds) -> None:
+    def __init__(self, pool: asyncpg.Pool, bounds: Bounds, pooler: Pooler = Pooler.NONE) -> None:
         self._pool = pool
         self._bounds = bounds
+        self._pooler = pooler
 
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """Run one statement as a transaction of its own, and return its rows."""
         with translated():
             async with self._connection() as connection:
-                return await connection.fetch(sql, *arguments)
+                return await self._run(connection, sql, arguments)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator["Held"]:
+        """Hold a connection for several statements: taking one costs as much as a small statement."""
+        async with AsyncExitStack() as stack:
+            with translated():
+                connection = await stack.enter_async_context(self._connection())
+            yield Held(connection, self._run)
 
     async def fetch_row(self, sql: str, *arguments: object) -> asyncpg.Record | None:
         """Run one statement as a transaction of its own, and return its first row, if any."""
         rows = await self.fetch(sql, *arguments)
         return rows[0] if rows else None
+
+    async def read(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """Return all rows of a query that may take as long as `Bounds.stream_statement`, all at once.
+
+        Unlike those of a stream, they may be computed by several of the server's processes.
+        """
+        bounds = self._bounds
+        bound = _client_bound(bounds.stream_statement)
+        limits = _limits(bounds, statement=bounds.stream_statement)
+        with translated():
+            async with self._reading(limits) as connection:
+                return await connection.fetch(sql, *arguments, timeout=bound)
 
     @asynccontextmanager
     async def stream(self, sql: str, *arguments: object) -> AsyncGenerator[AsyncIterator[asyncpg.Record]]:
@@ -74,16 +96,32 @@ class Pool:
         bounds = self._bounds
         async with AsyncExitStack() as stack:
             with translated():
-                connection = await stack.enter_async_context(self._connection())
-                transaction = connection.transaction(isolation="read_committed", readonly=True)
-                await transaction.start()
-                await connection.fetch(_STREAM_BOUNDS, _ms(bounds.stream_statement), _ms(bounds.stream_idle))
-            rows = connection.cursor(
-                sql, *arguments, prefetch=_PREFETCH, timeout=_client_bound(bounds.stream_statement)
+                limits = _limits(bounds, statement=bounds.stream_statement, idle=bounds.stream_idle)
+                connection = await stack.enter_async_context(self._reading(limits))
+                # Without a name: behind a pooler, one would outlive the transaction in somebody's session.
+                statement = await connection.prepare(sql, name="")
+            rows = statement.cursor(
+                *arguments, prefetch=_PREFETCH, timeout=_client_bound(bounds.stream_statement)
             )
             yield await stack.enter_async_context(aclosing(_each(rows)))
-            with suppress(*DRIVER_ERRORS):
-                await transaction.rollback()  # nothing is lost with a read-only one, even if this fails
+
+    async def copy(self, sql: str, *arguments: object, **settings: str) -> list[bytes]:
+        """Return all rows of a query as the server writes them in CSV; no header, and no field may be null.
+
+        A transaction of its own, read-only and under these *settings*. Each piece of some hundred kilobytes
+        ends with a row.
+        """
+        pieces = Pieces()
+        bounds = self._bounds
+        bound = _client_bound(bounds.stream_statement)
+        limits = _limits(bounds, statement=bounds.stream_statement)
+        with translated():
+            # One bound around it all: the driver would set its own anew for each few rows.
+            async with asyncio.timeout(bound), self._reading(limits | settings) as connection:
+                await connection.copy_from_query(
+                    sql, *arguments, output=pieces.add, format="csv", null=_NULL, timeout=NO_TIMEOUT
+                )
+        return pieces.all()
 
     async def ping(self) -> None:
         """Make sure, within a second, that the database answers and has its tables.
@@ -96,21 +134,62 @@ class Pool:
                 await self.fetch(_READY)
 
     @asynccontextmanager
+    async def _reading(self, settings: Mapping[str, str]) -> AsyncGenerator[asyncpg.Connection]:
+        """Lend a connection in a read-only transaction under these settings."""
+        async with self._connection() as connection, transaction(connection, settings, read_only=True):
+            yield connection
+
+    async def _run(
+        self, connection: asyncpg.Connection, sql: str, arguments: tuple[object, ...]
+    ) -> list[asyncpg.Record]:
+        """Run one statement as a transaction of its own."""
+        if self._pooler == Pooler.NONE:  # the bounds are the session's, and each statement commits itself
+            return await connection.fetch(sql, *arguments)
+        # One bound around it all: the driver's own is set anew for each round trip.
+        bound = asyncio.timeout(_client_bound(self._bounds.statement))
+        async with bound, transaction(connection, _limits(self._bounds)):
+            return await connection.fetch(sql, *arguments)
+
+    @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[asyncpg.Connection]:
         connection = await self._pool.acquire(timeout=self._bounds.acquire)
         try:
-            yield connection
-        except asyncpg.PostgresError:
-            raise  # the server answered: the connection goes on
-        except BaseException:
-            # Left in the middle. To go on using it, the driver would ask the server over a second connection
-            # to end the statement, and wait for that: too long where nobody answers any more.
-            with suppress(asyncpg.InterfaceError):  # it was closed already, and has left the pool
-                connection.terminate()
-            raise
+            with _ended_if_left(connection):
+                yield connection
         finally:
             with suppress(*DRIVER_ERRORS):
                 await self._pool.release(connection)
+
+
+_Run = Callable[[asyncpg.Connection, str, tuple[object, ...]], Awaitable[list[asyncpg.Record]]]
+
+
+class Held:
+    """One connection of a pool, for as long as it is held; made by `Pool.held`."""
+
+    def __init__(self, connection: asyncpg.Connection, run: _Run) -> None:
+        self._connection = connection
+        self._run = run
+
+    async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run one statement as a transaction of its own; after an error, let the connection go."""
+        with translated(), _ended_if_left(self._connection):
+            return await self._run(self._connection, sql, arguments)
+
+
+@contextmanager
+def _ended_if_left(connection: asyncpg.Connection) -> Generator[None]:
+    """End the connection when a statement on it is left in the middle."""
+    try:
+        yield
+    except asyncpg.PostgresError:
+        raise  # the server answered: the connection goes on
+    except BaseException:
+        # To go on using it, the driver would ask the server over a second connection to end the statement,
+        # and wait for that: too long where nobody answers any more.
+        with suppress(asyncpg.InterfaceError):  # it was closed already, and has left the pool
+            connection.terminate()
+        raise
 
 
 @asynccontextmanager
@@ -142,10 +221,11 @@ async def open_pool(
             timeout=bounds.acquire,
             command_timeout=_client_bound(bounds.statement),
             reset=_keep_session,
-            server_settings=session_settings(bounds, application_name),
+            statement_cache_size=_CACHED_STATEMENTS if address.pooler == Pooler.NONE else 0,
+            server_settings=session_settings(bounds, application_name, address.pooler),
         )
     try:
-        yield Pool(pool, bounds)
+        yield Pool(pool, bounds, address.pooler)
     finally:
         try:
             await asyncio.wait_for(pool.close(), bounds.close)
@@ -153,15 +233,25 @@ async def open_pool(
             pool.terminate()
 
 
-def session_settings(bounds: Bounds, application_name: str = "globeco-allocation") -> dict[str, str]:
-    """Return the server's settings for a session that keeps to *bounds*, in UTC and READ COMMITTED."""
+def session_settings(
+    bounds: Bounds, application_name: str = "globeco-allocation", pooler: Pooler = Pooler.NONE
+) -> dict[str, str]:
+    """Return the server's settings for a session that keeps to *bounds*, in UTC and READ COMMITTED.
+
+    Behind a pooler they are those that it hands on; the others come with each transaction.
+    """
+    settings = {"application_name": application_name, "timezone": "UTC"}
+    if pooler == Pooler.NONE:
+        settings |= {"default_transaction_isolation": "read committed", **_limits(bounds)}
+    return settings
+
+
+def _limits(bounds: Bounds, *, statement: float | None = None, idle: float | None = None) -> dict[str, str]:
+    """Return the server's settings for *bounds*, with another *statement* or *idle* where one is given."""
     return {
-        "application_name": application_name,
-        "timezone": "UTC",
-        "default_transaction_isolation": "read committed",
         "lock_timeout": _ms(bounds.lock),
-        "statement_timeout": _ms(bounds.statement),
-        "idle_in_transaction_session_timeout": _ms(bounds.idle),
+        "statement_timeout": _ms(bounds.statement if statement is None else statement),
+        "idle_in_transaction_session_timeout": _ms(bounds.idle if idle is None else idle),
     }
 
 

@@ -1,0 +1,35 @@
+"""What the service says of its own port."""
+
+from dataclasses import dataclass
+
+from globeco_allocation.entrypoints.setting import host, origins, setting, whole_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSettings:
+    """How callers reach the service."""
+
+    port: int = setting("PORT", "8089", whole_number(0, 65535), "The service's port; 0 takes a free one")
+    bind_address: str = setting(
+        "BIND_ADDRESS",
+        "0.0.0.0",  # noqa: S104 (a pod is reached from outside)
+        host(),
+        "Where the service listens; 127.0.0.1: for this machine alone",
+    )
+    workers: int = setting(
+        "WORKERS", "1", whole_number(1, 32), "Processes that serve the port, each like a replica of its own"
+    )
+    max_request_bytes: int = setting(
+        "MAX_REQUEST_BYTES",
+        "1048576",
+        whole_number(1024, 64 * 1024 * 1024),
+        "Largest request body; a larger one is answered 413",
+        unit="bytes",
+    )
+    cors_allowed_origins: tuple[str, ...] = setting(
+        "CORS_ALLOWED_ORIGINS",
+        "",
+        origins(),
+        "Web origins whose pages may call the service; none if empty",
+        may_be_empty=True,
+    )
