@@ -110,6 +110,8 @@ class ServiceProcess:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
+        with suppress(ProcessLookupError):  # workers that are left would keep our pipes open
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.exit_code()
 
     def _reading(self) -> bool:

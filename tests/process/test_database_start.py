@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
-from globeco_allocation.entrypoints.database_start import DatabaseStart
+from globeco_allocation.entrypoints.database_start import DatabaseStart, DatabaseSteps
 from globeco_allocation.entrypoints.migration_process import migrate_in_child
+from globeco_allocation.entrypoints.ready_word import ReadyWord
 
 
 class Database:
@@ -73,6 +74,41 @@ async def test_the_wait_ends_with_its_owner() -> None:
             await asyncio.sleep(0)
 
     assert (database.knocks, database.refusals) == (1, [])
+
+
+def start_of(worker: int, word: ReadyWord, database: Database) -> DatabaseStart:
+    steps = word.steps_of(worker, DatabaseSteps(database.knock, database.migrate))
+    return DatabaseStart(steps.knock, steps.migrate, database.refusals.append, first_pause_seconds=0.001)
+
+
+async def test_of_several_workers_the_first_makes_the_database_ready_and_the_others_wait() -> None:
+    database, word = Database(DatabaseUnreachableError("away")), ReadyWord()
+    second = start_of(2, word, database)
+
+    async with second.running():
+        await asyncio.sleep(0)
+        assert (second.migrating, database.knocks) == (True, 0)
+        await until_done(start_of(1, word, database), database)
+        await until_done(second, database)
+
+    assert (database.knocks, database.migrations) == (2, 1)
+
+
+async def test_a_first_worker_that_is_replaced_later_has_nothing_to_migrate() -> None:
+    database, word = Database(), ReadyWord()
+    await until_done(start_of(1, word, database), database)
+    await until_done(start_of(1, word, database), database)
+
+    assert (database.knocks, database.migrations) == (1, 1)
+
+
+async def test_where_others_migrate_no_worker_is_held_up_by_it() -> None:
+    database, word = Database(), ReadyWord()
+    steps = [word.steps_of(worker, DatabaseSteps(database.knock, None)) for worker in (1, 2)]
+    first, second = (DatabaseStart(one.knock, one.migrate, database.refusals.append) for one in steps)
+
+    assert not first.migrating
+    assert not second.migrating
 
 
 def python(code: str) -> tuple[str, ...]:

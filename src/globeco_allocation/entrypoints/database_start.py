@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -15,7 +16,24 @@ from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, Da
 
 LONGEST_PAUSE_SECONDS = 5.0
 
+Step = Callable[[], Awaitable[None]]
+
 _log: Any = structlog.get_logger("globeco_allocation.database")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSteps:
+    """What makes the database ready, in this order.
+
+    Both raise `DatabaseUnreachableError` when they are to be tried again.
+
+    Attributes:
+        knock: Sees whether the database lets us in.
+        migrate: Brings its schema up to date; None leaves that to others.
+    """
+
+    knock: Step
+    migrate: Step | None
 
 
 class DatabaseStart:
@@ -32,8 +50,8 @@ class DatabaseStart:
 
     def __init__(
         self,
-        knock: Callable[[], Awaitable[None]],
-        migrate: Callable[[], Awaitable[None]] | None,
+        knock: Step,
+        migrate: Step | None,
         refused: Callable[[str], None],
         first_pause_seconds: float = 0.5,
     ) -> None:

@@ -1,7 +1,8 @@
 """What the service counts and times, for Prometheus."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,10 +13,13 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 from globeco_allocation.domain.delivery import Settlement
 from globeco_allocation.domain.pending import PendingCounts
 from globeco_allocation.domain.use_cases.look_up_pending import PendingRound
+
+S = TypeVar("S", Counter, Histogram)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """The content type of `Metrics.render`."""
@@ -27,27 +31,57 @@ _TO_BE_CONFIRMED = "to_be_confirmed"
 """An attempt that may have booked everything: a run that only confirms it follows."""
 
 
+class _Series(dict[tuple[Hashable, ...], S], Generic[S]):
+    """The series of one metric by their labels, for what is counted often: its own look-up is dear.
+
+    Args:
+        labels: The metric's; asked once for each series, when that is first used.
+    """
+
+    def __init__(self, labels: Callable[..., S]) -> None:
+        super().__init__()
+        self._labels = labels
+
+    def __missing__(self, labels: tuple[Hashable, ...]) -> S:
+        series = self[labels] = self._labels(*labels)
+        return series
+
+
 class Metrics:
     """The service's metrics, in a registry of their own.
 
     Labels are bounded: route templates, known methods, statuses, outcomes; never ids.
+
+    Args:
+        shown: What `render` shows, where that is more than what this process counts: the sum over workers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Collector | None = None) -> None:
         disable_created_metrics()  # nothing asks for them, and they double the answer
         self._registry = CollectorRegistry()
+        self._shown = shown or self._registry
         route = ("method", "route", "status")
-        self._requests = self._counter("http_requests", "Requests answered.", route)
-        self._request_seconds = self._histogram(
-            "http_request_duration_seconds", "Seconds from a request's arrival to its answer's end.", route
+        self._requests = _Series(self._counter("http_requests", "Requests answered.", route).labels)
+        self._request_seconds = _Series(
+            self._histogram(
+                "http_request_duration_seconds",
+                "Seconds from a request's arrival to its answer's end.",
+                route,
+            ).labels
         )
-        self._executions = self._counter("executions", "Execution records answered, by result.", ("result",))
+        self._executions = _Series(
+            self._counter("executions", "Execution records answered, by result.", ("result",)).labels
+        )
         self._repeats_differing = self._counter(
             "executions_differing_repeats", "Known executions reported again with other content."
         )
-        self._lookups = self._counter("portfolio_lookups", "Portfolio lookups, by outcome.", ("outcome",))
-        self._lookup_seconds = self._histogram(
-            "portfolio_lookup_duration_seconds", "Seconds that a portfolio lookup took.", ("outcome",)
+        self._lookups = _Series(
+            self._counter("portfolio_lookups", "Portfolio lookups, by outcome.", ("outcome",)).labels
+        )
+        self._lookup_seconds = _Series(
+            self._histogram(
+                "portfolio_lookup_duration_seconds", "Seconds that a portfolio lookup took.", ("outcome",)
+            ).labels
         )
         self._pending_lookups = self._counter(
             "pending_lookups",
@@ -59,6 +93,7 @@ class Metrics:
             "Executions that wait for their portfolio, in the whole cluster; those in error need a person.",
             ("status",),
             registry=self._registry,
+            multiprocess_mode="mostrecent",  # every worker counts the same rows
         )
         self._batches = self._counter("batches_claimed", "Batch windows claimed.")
         self._resends = self._counter("batches_resent", "Batches whose delivery was asked for again.")
@@ -72,7 +107,10 @@ class Metrics:
         )
         self._collisions = self._counter("source_id_collisions", "Attempts that found foreign rows.")
         self._fit = Gauge(
-            f"{_PREFIX}_fit_to_deliver", "1 when this replica writes and delivers.", registry=self._registry
+            f"{_PREFIX}_fit_to_deliver",
+            "1 when this replica writes and delivers.",
+            registry=self._registry,
+            multiprocess_mode="livemin",
         )
         self._deliveries = self._counter("deliveries", "Deliveries that reached a status.", ("status",))
         self._records = self._counter("delivery_records", "Records delivered, by result.", ("result",))
@@ -80,32 +118,33 @@ class Metrics:
             f"{_PREFIX}_sends_under_way",
             "Sends and resends whose callers wait for their answer from this process.",
             registry=self._registry,
+            multiprocess_mode="livesum",
         )
 
     def render(self) -> bytes:
         """Write every metric in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self._shown)
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count and time one request."""
-        labels = (method, route, str(status))
-        self._requests.labels(*labels).inc()
-        self._request_seconds.labels(*labels).observe(seconds)
+        labels = (method, route, status)
+        self._requests[labels].inc()
+        self._request_seconds[labels].observe(seconds)
 
     def executions_answered(
         self, *, created: int, deferred: int, skipped: int, failed: int, differing: int
     ) -> None:
         """Count the records of one request by what came of them."""
-        self._executions.labels("created").inc(created)
-        self._executions.labels("deferred").inc(deferred)
-        self._executions.labels("skipped").inc(skipped)
-        self._executions.labels("error").inc(failed)
+        self._executions[("created",)].inc(created)
+        self._executions[("deferred",)].inc(deferred)
+        self._executions[("skipped",)].inc(skipped)
+        self._executions[("error",)].inc(failed)
         self._repeats_differing.inc(differing)
 
     def looked_up(self, outcome: str, seconds: float) -> None:
         """Count and time one portfolio lookup; the adapter of the Trade Service names the outcomes."""
-        self._lookups.labels(outcome).inc()
-        self._lookup_seconds.labels(outcome).observe(seconds)
+        self._lookups[(outcome,)].inc()
+        self._lookup_seconds[(outcome,)].observe(seconds)
 
     def pending_looked_up(self, found: PendingRound) -> None:
         """Count one round of lookups of pending executions."""

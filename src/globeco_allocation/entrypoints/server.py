@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -17,13 +17,15 @@ import uvicorn
 from globeco_allocation import __version__
 from globeco_allocation.adapters.postgres.knock import knock
 from globeco_allocation.domain.errors import CliNotStartedError
-from globeco_allocation.entrypoints.database_start import DatabaseStart
+from globeco_allocation.entrypoints import garbage
+from globeco_allocation.entrypoints.database_start import DatabaseStart, DatabaseSteps
 from globeco_allocation.entrypoints.delivery_wiring import check_accounting
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.http_protocol import Protocol
+from globeco_allocation.entrypoints.logs import LogRequest
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.migration_process import migrate_in_child
 from globeco_allocation.entrypoints.settings import Settings
@@ -38,18 +40,34 @@ LISTENING = "listening"
 REQUESTS_SHARE, RECEIVE_SHARE = 0.5, 0.1
 """Of the shutdown grace: how long requests, and then records whose caller is gone, are waited for."""
 
-_SAME_SIGNAL_SECONDS = 0.5
-_BACKLOG = 2048
+SAME_SIGNAL_SECONDS = 0.5
+"""A signal that comes again so soon is the same one, from the terminal and from whoever passes it on."""
+
+BACKLOG = 2048
+"""How many connections wait to be accepted."""
+
+Run = Callable[[Settings, Mapping[str, str], LogRequest, socket.socket], int]
 
 _log: Any = structlog.get_logger("globeco_allocation.server")
 
 
-def serve(settings: Settings, environ: Mapping[str, str]) -> int:
+def run_alone(
+    settings: Settings, environ: Mapping[str, str], log_request: LogRequest, listener: socket.socket
+) -> int:
+    """Serve on an open socket, in this process; return its exit code."""
+    return Service(settings, database_steps(settings, environ), Metrics(), log_request).run(listener)
+
+
+def serve(
+    settings: Settings, environ: Mapping[str, str], log_request: LogRequest, run: Run = run_alone
+) -> int:
     """Serve until SIGTERM or SIGINT; a second signal ends the process at once.
 
     Args:
         settings: Checked.
         environ: The environment they were read from; migrations run with it.
+        log_request: Logs each request.
+        run: Serves on the open socket.
 
     Returns:
         0 after an orderly end; 1 when the service cannot do its work as it is set up. A process that has not
@@ -59,11 +77,19 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         asyncio.run(check_accounting(settings))
         listener = _listen(settings)
     except CliNotStartedError as error:
-        return _refuse(str(error))
+        return refuse(str(error))
     except OSError as error:
-        return _refuse(f"cannot listen on {settings.bind_address} port {settings.port}: {error.strerror}")
+        return refuse(f"cannot listen on {settings.bind_address} port {settings.port}: {error.strerror}")
     with listener:
-        return Service(settings, environ).run(listener)
+        return run(settings, environ, log_request, listener)
+
+
+def database_steps(settings: Settings, environ: Mapping[str, str]) -> DatabaseSteps:
+    """Return what makes the database ready under these settings."""
+    return DatabaseSteps(
+        knock=functools.partial(knock, settings.database),
+        migrate=functools.partial(migrate_in_child, environ) if settings.migrate_on_start else None,
+    )
 
 
 class Service:
@@ -71,19 +97,20 @@ class Service:
 
     Args:
         settings: Checked.
-        environ: The environment they were read from.
+        steps: What makes the database ready.
+        metrics: Where it counts.
+        log_request: Logs each request.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        self._settings = settings
-        metrics = Metrics()
-        database = DatabaseStart(
-            knock=functools.partial(knock, settings.database),
-            migrate=functools.partial(migrate_in_child, environ) if settings.migrate_on_start else None,
-            refused=self._give_up,
-        )
+    def __init__(
+        self, settings: Settings, steps: DatabaseSteps, metrics: Metrics, log_request: LogRequest
+    ) -> None:
+        database = DatabaseStart(steps.knock, steps.migrate, refused=self._give_up)
         app = create_app(
-            _http_options(settings), functools.partial(open_services, settings, metrics, database), metrics
+            _http_options(settings),
+            functools.partial(open_services, settings, metrics, database),
+            metrics,
+            log_request,
         )
         self._server = _Server(app, settings)
         self._code = int(ExitCode.OK)
@@ -100,10 +127,14 @@ class Service:
             return ExitCode.FAILED
         return self._code
 
+    def end(self) -> None:
+        """Begin to end in order; for the main thread, and as often as wanted."""
+        self._server.end()
+
     def _give_up(self, reason: str) -> None:
         """End in order, with a code that says that starting again as it is will not help."""
-        self._code = _refuse(reason)
-        self._server.end()
+        self._code = refuse(reason)
+        self.end()
 
 
 class _Server(uvicorn.Server):
@@ -145,14 +176,14 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end at the first signal; leave at once at the next one."""
         del frame
-        # One Ctrl-C may come twice, from the terminal and from a program that passes it on.
-        if self._told_at is not None and time.monotonic() - self._told_at > _SAME_SIGNAL_SECONDS:
+        if self._told_at is not None and time.monotonic() - self._told_at > SAME_SIGNAL_SECONDS:
             os._exit(128 + sig)
         self.end()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say where."""
         await super().startup(sockets)
+        garbage.settle()
         for one in sockets or ():
             address, port = one.getsockname()[:2]
             _log.info(LISTENING, address=address, port=port, version=__version__, pid=os.getpid())
@@ -176,10 +207,10 @@ def _http_options(settings: Settings) -> HttpOptions:
 
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
-    return socket.create_server((settings.bind_address, settings.port), family=family, backlog=_BACKLOG)
+    return socket.create_server((settings.bind_address, settings.port), family=family, backlog=BACKLOG)
 
 
-def _refuse(reason: str) -> int:
+def refuse(reason: str) -> int:
     """Say, in the log and to whoever started us, why the service ends."""
     _log.error("cannot serve", reason=reason)
     print(f"globeco-allocation: {reason}", file=sys.stderr, flush=True)

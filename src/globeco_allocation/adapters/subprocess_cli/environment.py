@@ -15,6 +15,7 @@ _OURS_BEGIN_WITH = (
     "OBSERVABILITY_",
     "OTEL_",
     "PG",
+    "PROMETHEUS_",
     "RETRY_",
     "SEND_",
     "TRADE_SERVICE_",
