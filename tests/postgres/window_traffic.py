@@ -16,7 +16,7 @@ from decimal import Decimal
 
 import asyncpg
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.execution_rows import to_columns
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
@@ -75,12 +75,13 @@ async def create_slowly(address: DatabaseAddress, keys: Iterator[int], until: fl
         database=address.name,
         user=address.user,
         password=address.password,
-        server_settings=session_settings(Bounds()),
+        statement_cache_size=100 if address.pooler == Pooler.NONE else 0,
+        server_settings=session_settings(Bounds(), pooler=address.pooler),
     )
     try:
         while time.monotonic() < until:
             key = next(keys)
-            async with connection.transaction():
+            async with connection.transaction(isolation="read_committed"):
                 await connection.fetch(KEEP, *to_columns([allocated(key)]))
                 await asyncio.sleep(random.random() / 50)  # noqa: S311
             kept.append(key)

@@ -69,7 +69,9 @@ async def open_services(
         pool = await stack.enter_async_context(open_pool(settings.database, max_size=settings.db_pool_size))
         if portfolios is None:
             portfolios = await _open_trade_service(stack, settings, metrics)
-        executions, pending = PostgresExecutions(pool), PostgresPendingExecutions(pool)
+        at_once = 2 if settings.workers == 1 else 1
+        executions = PostgresExecutions(pool, at_once=at_once)
+        pending = PostgresPendingExecutions(pool)
         clock = clock or SystemClock()
         parts = await stack.enter_async_context(
             open_delivery(settings, pool, files=files, accounting=accounting)
