@@ -75,6 +75,11 @@ class CircuitBreaker:
         if self.state == "open":
             raise CircuitOpenError
 
+    @property
+    def is_probing(self) -> bool:
+        """Whether a probe is under way."""
+        return self._probe_over is not None
+
     async def wait_for_probe(self) -> None:
         """Return as soon as no probe is under way, whatever came of it; `admission` tells.
 
@@ -94,10 +99,10 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: the call may not be made now; the block is not entered.
         """
-        self.check()
-        if self._probe_over is not None:
+        state = self.state
+        if state == "open" or self._probe_over is not None:
             raise CircuitOpenError
-        probe = asyncio.Event() if self.state == "half-open" else None
+        probe = asyncio.Event() if state == "half-open" else None
         self._probe_over = probe
         try:
             if probe is not None and self._circuit.state == OPENED:
@@ -123,7 +128,8 @@ class CircuitBreaker:
             self._circuit.handle_end_request()
         else:
             self._circuit.handle_exception(error)
-        self._settle(before)
+        if self._circuit.messages:
+            self._settle(before)
 
     def _settle(self, before: StateName) -> None:
         self._circuit.messages.clear()  # nobody listens, and they would pile up

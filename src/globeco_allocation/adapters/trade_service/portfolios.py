@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import stamina
 import structlog
@@ -20,6 +21,7 @@ from globeco_allocation.adapters.trade_service.failures import (
     UnavailableError,
     UnusableAnswerError,
 )
+from globeco_allocation.adapters.trade_service.places import Places
 from globeco_allocation.adapters.trade_service.running_time import running_time_limit
 from globeco_allocation.domain.execution import check_portfolio_id
 
@@ -73,7 +75,7 @@ async def open_trade_service(
             ),
             attempts=attempts,
             base_delay_seconds=base_delay_seconds,
-            budget_seconds=lookup_budget(timeout_seconds, attempts, base_delay_seconds),
+            timeout_seconds=timeout_seconds,
             lookups_at_once=lookups_at_once,
             on_lookup=on_lookup,
         )
@@ -121,7 +123,7 @@ class TradeServicePortfolios:
         *,
         attempts: int,
         base_delay_seconds: float,
-        budget_seconds: float,
+        timeout_seconds: float,
         lookups_at_once: int,
         on_lookup: Callable[[Outcome, float], None] | None = None,
     ) -> None:
@@ -135,8 +137,9 @@ class TradeServicePortfolios:
             wait_max=LONGEST_PAUSE_SECONDS,
             wait_jitter=base_delay_seconds,
         ).on(self._worth_another_attempt)
-        self._budget_seconds = budget_seconds
-        self._places = asyncio.Semaphore(lookups_at_once)
+        self._budget_seconds = lookup_budget(timeout_seconds, attempts, base_delay_seconds)
+        self._timeout_seconds = timeout_seconds
+        self._places = Places(lookups_at_once, self._budget_seconds)
         self._on_lookup = on_lookup
 
     @property
@@ -152,44 +155,61 @@ class TradeServicePortfolios:
                 for what is asked again and for an open breaker, False for an answer that cannot be used.
         """
         start = time.monotonic()
-        outcome: Outcome | None = None
         try:
-            portfolio_id = await self._within_budget(execution_service_id)
-            outcome = "found"
+            portfolio_id = await self._look_up(_Lookup(execution_service_id))
         except TradeServiceError as error:
-            outcome = error.outcome
+            self._report(error.outcome, start)
             raise
-        finally:
-            if outcome is not None and self._on_lookup is not None:
-                self._on_lookup(outcome, time.monotonic() - start)
+        self._report("found", start)
         return portfolio_id
 
-    async def _within_budget(self, execution_service_id: int) -> str:
+    def _report(self, outcome: Outcome, start: float) -> None:
+        if self._on_lookup is not None:
+            self._on_lookup(outcome, time.monotonic() - start)
+
+    async def _look_up(self, lookup: "_Lookup") -> str:
+        """Make one call; only when it fails, pay for the retries and the limit that they have in common.
+
+        Nearly always the first call is the last, and it has its own limits, for its place and its answer.
+        """
+        try:
+            return await self._attempt(lookup)
+        except TradeServiceError as error:
+            if not self._worth_another_attempt(error):
+                raise
+            lookup.failed = error
+        left = max(self._budget_seconds - self._timeout_seconds - lookup.waited_seconds, 0)
         try:
             # A moment more, so that a last attempt ends by its own limit, which the breaker hears of.
-            async with running_time_limit(self._budget_seconds + _MOMENT_SECONDS):
-                return await self._retrying(self._attempt, execution_service_id)
+            async with running_time_limit(left + _MOMENT_SECONDS):
+                return await self._retrying(self._attempt, lookup)
         except TimeoutError as error:
-            raise UnavailableError(
-                f"the Trade Service did not answer in time for execution service id {execution_service_id}"
-            ) from error
+            raise _too_late(lookup) from error
 
-    async def _attempt(self, execution_service_id: int) -> str:
+    async def _attempt(self, lookup: "_Lookup") -> str:
+        if (failed := lookup.failed) is not None:
+            lookup.failed = None
+            raise failed
         try:
             self._breaker.check()  # before the queue: nobody waits for a place to be refused then
-            async with self._places:
-                portfolio_ids = await self._call(execution_service_id)
+            async with self._places as waited_seconds:
+                lookup.waited_seconds = waited_seconds
+                portfolio_ids = await self._call(lookup)
         except CircuitOpenError:
-            raise BreakerOpenError(execution_service_id) from None
-        return _agreed(execution_service_id, portfolio_ids)
+            raise BreakerOpenError(lookup.execution_service_id) from None
+        except TimeoutError as error:
+            raise _too_late(lookup) from error
+        return _agreed(lookup.execution_service_id, portfolio_ids)
 
-    async def _call(self, execution_service_id: int) -> list[str | None]:
-        await self._breaker.wait_for_probe()
+    async def _call(self, lookup: "_Lookup") -> list[str | None]:
+        if self._breaker.is_probing:
+            async with running_time_limit(self._budget_seconds):
+                await self._breaker.wait_for_probe()
         try:
             with self._breaker.admission(UnavailableError):
-                return await self._client.portfolio_ids(execution_service_id)
+                return await self._client.portfolio_ids(lookup.execution_service_id)
         except UnavailableError:
-            if self._places.locked() and self._breaker.state != "open":
+            if self._places.crowded and self._breaker.state != "open":
                 await asyncio.sleep(_MOMENT_SECONDS)
             raise
 
@@ -199,6 +219,27 @@ class TradeServicePortfolios:
             isinstance(error, UnavailableError | HeldUpError | NotKnownYetError)
             and self._breaker.state != "open"
         )
+
+
+@dataclass(slots=True)
+class _Lookup:
+    """One lookup.
+
+    Attributes:
+        execution_service_id: What is looked up.
+        waited_seconds: How long its last attempt waited for a place.
+        failed: How its first attempt failed, until the retries begin with that.
+    """
+
+    execution_service_id: int
+    waited_seconds: float = 0.0
+    failed: TradeServiceError | None = None
+
+
+def _too_late(lookup: _Lookup) -> UnavailableError:
+    return UnavailableError(
+        f"the Trade Service did not answer in time for execution service id {lookup.execution_service_id}"
+    )
 
 
 def _agreed(execution_service_id: int, portfolio_ids: list[str | None]) -> str:

@@ -92,6 +92,8 @@ class ReceiveExecutions:
         until = None
         if self._defer is not None:
             until = asyncio.get_running_loop().time() + self._defer.lookup_seconds
+        if len(new) == 1:  # nearly every call: a task for it would be in vain
+            return {new[0].execution_service_id: await self._look_up(new[0], until)}
         async with asyncio.TaskGroup() as lookups:
             tasks = {
                 execution.execution_service_id: lookups.create_task(self._look_up(execution, until))
@@ -104,6 +106,8 @@ class ReceiveExecutions:
     ) -> AllocatedExecution | LookupFailedError:
         key = execution.execution_service_id
         try:
+            if until is None:
+                return AllocatedExecution(execution, await self._portfolios.portfolio_of(key))
             async with asyncio.timeout_at(until):
                 return AllocatedExecution(execution, await self._portfolios.portfolio_of(key))
         except LookupFailedError as error:
