@@ -142,9 +142,12 @@ class Bench:
                 yield client
 
     @asynccontextmanager
-    async def server(self) -> AsyncGenerator[int]:
-        """The app behind a real server; yields its port."""
-        server = _Server(uvicorn.Config(self.app(), port=0, lifespan="on", log_config=None, ws="none"))
+    async def server(self, http: type[asyncio.Protocol] | None = None) -> AsyncGenerator[int]:
+        """The app behind a real server, with a protocol of ours if one is named; yields its port."""
+        config = uvicorn.Config(
+            self.app(), port=0, http=http or "auto", lifespan="on", log_config=None, ws="none"
+        )
+        server = _Server(config)
         serving = asyncio.create_task(server.serve())
         await until(lambda: server.started)
         try:

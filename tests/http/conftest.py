@@ -6,6 +6,8 @@ import pytest
 import structlog
 from tests.http.bench import Bench
 
+from globeco_allocation.entrypoints import logs
+
 
 @pytest.fixture
 def bench() -> Bench:
@@ -24,7 +26,9 @@ def fresh_logging() -> Generator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     structlog.reset_defaults()
+    begun = logs.begin_request("")
     yield
+    logs.end_request(begun)
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     root.handlers[:] = handlers

@@ -1,12 +1,33 @@
 """The log: one JSON object a line, from structlog and the standard library alike."""
 
+import asyncio
+import io
 import json
 import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
-from globeco_allocation.entrypoints.logs import begin_request, configure_logging
+from globeco_allocation.entrypoints.log_output import LineOutput
+from globeco_allocation.entrypoints.logs import RequestLine, begin_request, configure_logging, log_request
+
+
+class Writes(io.RawIOBase):
+    """Standard output, remembering each call of the system."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 (whatever holds bytes)
+        self.chunks.append(bytes(data))
+        return len(self.chunks[-1])
 
 
 def lines_of(capsysbinary: pytest.CaptureFixture[bytes]) -> list[dict[str, object]]:
@@ -86,3 +107,85 @@ def test_not_even_people_are_shown_what_variables_hold(capsysbinary: pytest.Capt
     text = capsysbinary.readouterr().out.decode()
     assert "Traceback" in text
     assert "secret" not in text.replace('password = "secret"', "")
+
+
+LINE = RequestLine(
+    method="GET",
+    route="/api/v1/executions/{id}",
+    status=200,
+    ms=1.25,
+    correlation_id="abc",
+    level="info",
+    timestamp=datetime(2026, 3, 2, 15, tzinfo=UTC),
+)
+
+
+async def test_requests_are_logged_with_the_fields_that_every_line_has(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    log = configure_logging("info")
+    log_request(LINE)
+    log(LINE)
+    await asyncio.sleep(0.2)
+
+    by_the_pipeline, past_it = lines_of(capsysbinary)
+    assert past_it | {"timestamp": ""} == by_the_pipeline | {"timestamp": ""}
+    assert past_it["timestamp"] == "2026-03-02T15:00:00Z"
+
+
+@pytest.mark.parametrize(("level", "written"), [("debug", 2), ("info", 1), ("warning", 0)])
+async def test_probes_are_for_whoever_wants_to_see_everything(
+    capsysbinary: pytest.CaptureFixture[bytes], level: str, written: int
+) -> None:
+    log = configure_logging(level)
+    log(LINE)
+    log(msgspec.structs.replace(LINE, level="debug"))
+    await asyncio.sleep(0.2)
+
+    assert len(lines_of(capsysbinary)) == written
+
+
+async def test_lines_that_wait_come_before_what_is_logged_after_them(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    log = configure_logging("info")
+    log(LINE)
+    log(LINE)
+    assert not lines_of(capsysbinary), "they wait for company"
+    structlog.get_logger().error("request failed")
+
+    assert [line["message"] for line in lines_of(capsysbinary)] == ["request", "request", "request failed"]
+
+
+async def test_lines_never_wait_until_they_are_more_than_a_pipe_takes_at_once() -> None:
+    writes = Writes()
+    output = LineOutput(io.BufferedWriter(writes))
+    line = b"x" * 999 + b"\n"
+    for _ in range(9):
+        output.write_soon(line)
+    assert writes.chunks == [line * 4, line * 4]
+    await asyncio.sleep(0.2)
+    assert writes.chunks == [line * 4, line * 4, line]
+
+
+def test_where_no_event_loop_runs_a_line_is_written_at_once(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    configure_logging("info")(LINE)
+
+    assert len(lines_of(capsysbinary)) == 1
+
+
+@pytest.mark.parametrize("length", [10, 4000, 20_000, 1_000_000])
+def test_a_line_is_one_write_so_that_lines_of_several_processes_do_not_mix(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    writes = Writes()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(writes)))
+    configure_logging("info")
+    structlog.get_logger().info("short")
+    structlog.get_logger().info("x" * length)
+    logging.getLogger("uvicorn.error").warning("y" * length)
+
+    assert len(writes.chunks) == 3
+    assert all(chunk.endswith(b"\n") and json.loads(chunk) for chunk in writes.chunks)

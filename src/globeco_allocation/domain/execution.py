@@ -94,10 +94,14 @@ class NewExecution(ExecutionFields):
     def __post_init__(self) -> None:
         faults: list[Fault] = []
         for name, check in _RULES:
+            reported = getattr(self, name)
             try:
-                object.__setattr__(self, name, check(getattr(self, name)))
+                kept = check(reported)
             except ValueError as error:
                 faults.append(Fault(name, str(error)))
+            else:
+                if kept is not reported:
+                    object.__setattr__(self, name, kept)
         if faults:
             raise InvalidExecutionError(tuple(faults))
 
@@ -163,10 +167,11 @@ def _text(value: str, longest: int) -> str:
         raise ValueError(f"must have at most {longest} characters")
     if "\0" in value:
         raise ValueError("must not contain a NUL character")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("must be text that UTF-8 can express") from None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must be text that UTF-8 can express") from None
     return value
 
 

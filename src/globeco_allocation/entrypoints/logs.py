@@ -8,11 +8,15 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from contextvars import ContextVar, Token
+from datetime import datetime
+from typing import Any, BinaryIO, Final, Literal, cast
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
+
+from globeco_allocation.entrypoints.log_output import LineOutput
 
 REQUEST: Final = "request"
 REQUEST_FAILED: Final = "request failed"
@@ -42,29 +46,77 @@ DISPATCH_HELD_UP: Final = "due work cannot be looked for now"
 DISPATCH_GOES_ON: Final = "due work is looked for again"
 REPLICA_DOES_NOT_DELIVER: Final = "this replica does not write or deliver files"
 REPLICA_DELIVERS: Final = "this replica writes and delivers files"
+WORKERS_STARTED: Final = "workers started"
+WORKERS_ENDING: Final = "workers are told to end"
+WORKERS_ENDED: Final = "workers ended"
+WORKERS_KILLED: Final = "workers killed: they did not end in time"
+WORKER_FAILED: Final = "worker failed"
+WORKER_DIED: Final = "worker died, another one takes its place"
 
 _LOUD_LIBRARIES = ("asyncio", "uvicorn", "uvicorn.error", "uvicorn.access")
+_LEVELS: Final = {"info": logging.INFO, "debug": logging.DEBUG}
 _CORRELATION_ID = "correlation_id"
+_correlation_id: ContextVar[str] = ContextVar(_CORRELATION_ID, default="")
 _to_json = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class RequestLine(msgspec.Struct, frozen=True):
+    """One request that was answered; whatever else the caller wrote stays out of it.
+
+    Attributes:
+        method: A known one, or ``other``.
+        route: The template of its path, or ``unmatched``.
+        status: The answer's.
+        ms: How long it took, in milliseconds.
+        correlation_id: The caller's, or a new one.
+        level: ``info``; ``debug`` for probes.
+        timestamp: When it was answered.
+    """
+
+    method: str
+    route: str
+    status: int
+    ms: float
+    correlation_id: str
+    level: Literal["info", "debug"]
+    timestamp: datetime
+    message: str = REQUEST
+
+
+LogRequest = Callable[[RequestLine], None]
 
 
 def correlation_id() -> str:
     """Return the id of the request being handled, for outgoing calls; empty outside of a request."""
-    return str(structlog.contextvars.get_contextvars().get(_CORRELATION_ID, ""))
+    return _correlation_id.get()
 
 
-def begin_request(correlation: str) -> None:
-    """Let every line logged from here on, in this context, carry the correlation id."""
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(**{_CORRELATION_ID: correlation})
+def begin_request(correlation: str) -> Token[str]:
+    """Let every line logged from here on, in this context, carry the correlation id, until `end_request`."""
+    return _correlation_id.set(correlation)
 
 
-def configure_logging(level: str = "info", *, human: bool = False) -> None:
+def end_request(begun: Token[str]) -> None:
+    """Leave the request; the caller's context has its earlier id again."""
+    _correlation_id.reset(begun)
+
+
+def log_request(line: RequestLine) -> None:
+    """Log one request as everything else is logged."""
+    fields = {name: getattr(line, name) for name in ("method", "route", "status", "ms", "correlation_id")}
+    structlog.get_logger().log(_LEVELS[line.level], REQUEST, **fields)
+
+
+def configure_logging(level: str = "info", *, human: bool = False) -> LogRequest:
     """Set up structlog and the standard library's loggers to write through one pipeline.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``, in any case.
         human: Lines for a person instead of JSON.
+
+    Returns:
+        What logs requests. As JSON it writes the same lines as `log_request`, past the pipeline, for there
+        are more of these lines than of all others together.
 
     Raises:
         ValueError: no such level.
@@ -74,13 +126,14 @@ def configure_logging(level: str = "info", *, human: bool = False) -> None:
         raise ValueError(f"there is no log level {level!r}: choose debug, info, warning or error")
     shared = _shared_processors(human=human)
     render = _render_for_people() if human else _render_as_json
+    output = LineOutput(sys.stdout.buffer)
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", output)),
         cache_logger_on_first_use=True,
     )
-    handler = _PipelineHandler(shared, render)
+    handler = _PipelineHandler(structlog.BytesLogger(cast("BinaryIO", output)), shared, render)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
@@ -88,17 +141,33 @@ def configure_logging(level: str = "info", *, human: bool = False) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
+    return log_request if human else _request_log(number, output)
+
+
+def _request_log(least_level: int, output: LineOutput) -> LogRequest:
+    def log(line: RequestLine) -> None:
+        if _LEVELS[line.level] >= least_level:
+            output.write_soon(_to_json(line) + b"\n")
+
+    return log
 
 
 def _shared_processors(*, human: bool) -> list[Processor]:
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_correlation_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
     ]
     if not human:
         processors += [structlog.processors.format_exc_info, structlog.processors.EventRenamer("message")]
     return processors
+
+
+def _add_correlation_id(_logger: object, _method: str, event: EventDict) -> EventDict:
+    if correlation := _correlation_id.get():
+        event.setdefault(_CORRELATION_ID, correlation)
+    return event
 
 
 def _render_as_json(_logger: object, _method: str, event: EventDict) -> bytes:
@@ -124,11 +193,16 @@ def _render_for_people() -> Callable[[Any, str, EventDict], bytes]:
 class _PipelineHandler(logging.Handler):
     """Writes the standard library's records as structlog writes its own, under the same lock."""
 
-    def __init__(self, processors: list[Processor], render: Callable[[Any, str, EventDict], bytes]) -> None:
+    def __init__(
+        self,
+        out: structlog.BytesLogger,
+        processors: list[Processor],
+        render: Callable[[Any, str, EventDict], bytes],
+    ) -> None:
         super().__init__()
         self._processors = processors
         self._render = render
-        self._out = structlog.BytesLogger(sys.stdout.buffer)
+        self._out = out
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

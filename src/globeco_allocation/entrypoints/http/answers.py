@@ -1,16 +1,16 @@
 """The bodies that are answered, and their JSON: exact numbers, RFC 3339 times in UTC."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
-from litestar import Response
-from litestar.enums import MediaType
 
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.money import plain
 from globeco_allocation.domain.use_cases.receipts import Created, Deferred, Failed, Receipt
+from globeco_allocation.entrypoints.http.reply import Reply
 from globeco_allocation.entrypoints.send_report import SendReport
 from globeco_allocation.ports.executions import Page
 
@@ -117,9 +117,9 @@ class ReadinessAnswer(Answer, frozen=True):
     checks: dict[str, str]
 
 
-def json_response(body: Answer, status: int, headers: dict[str, str] | None = None) -> Response[bytes]:
+def json_reply(body: Answer, status: int, headers: Mapping[str, str] | None = None) -> Reply:
     """Answer *body* as JSON."""
-    return Response(_encode(body), status_code=status, media_type=MediaType.JSON, headers=headers)
+    return Reply(_encode(body), status, headers=headers)
 
 
 def execution_answer(execution: Execution) -> ExecutionAnswer:

@@ -3,13 +3,16 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
+from typing import Any
 
-from litestar import Litestar, Response, Router, route
+from litestar import Litestar, Request, Router, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.batches import get_batch, list_batches, resend_batch
 from globeco_allocation.entrypoints.http.cors import Cors
+from globeco_allocation.entrypoints.http.direct import Direct
 from globeco_allocation.entrypoints.http.docs import docs_asset, docs_page, openapi_document
 from globeco_allocation.entrypoints.http.errors import ErrorAnswers
 from globeco_allocation.entrypoints.http.executions import (
@@ -21,6 +24,7 @@ from globeco_allocation.entrypoints.http.executions import (
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.http.probes import healthz, readyz, show_metrics
+from globeco_allocation.entrypoints.http.reply import Reply
 from globeco_allocation.entrypoints.http.send import send_executions
 from globeco_allocation.entrypoints.http.state import AppState
 from globeco_allocation.entrypoints.metrics import Metrics
@@ -45,18 +49,24 @@ _ADDRESSES: dict[str, list[HTTPRouteHandler]] = {
 }
 
 
-def create_app(options: HttpOptions, open_services: OpenServices, metrics: Metrics) -> Observability:
+def create_app(
+    options: HttpOptions,
+    open_services: OpenServices,
+    metrics: Metrics,
+    log_request: logs.LogRequest = logs.log_request,
+) -> Observability:
     """Make the ASGI app.
 
     Args:
         options: Limits and switches.
         open_services: Opens the working parts when the app starts, and closes them when it ends.
         metrics: Where the app counts; the same object that the working parts count with.
+        log_request: Logs each request.
 
     Returns:
         The app to be run by a server with its lifespan on. Call its `drain` when the process is told to end.
     """
-    errors = ErrorAnswers(options.max_body_bytes)
+    errors = ErrorAnswers()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -69,13 +79,13 @@ def create_app(options: HttpOptions, open_services: OpenServices, metrics: Metri
         route_handlers=_routers(options),
         lifespan=[lifespan],
         exception_handlers={**errors.handlers},
-        request_max_body_size=options.max_body_bytes,
+        middleware=[Direct],
         logging_config=None,
         openapi_config=None,
     )
     if options.cors_allowed_origins:
         inner = Cors(inner, options.cors_allowed_origins)
-    outer = Observability(inner, metrics, errors.last_resort)
+    outer = Observability(inner, metrics, errors.last_resort, log_request)
     return outer
 
 
@@ -98,8 +108,9 @@ def _options_handler(handlers: list[HTTPRouteHandler]) -> HTTPRouteHandler:
         methods.add("HEAD")
     allow = {"Allow": ", ".join(sorted(methods))}
 
-    @route(http_method="OPTIONS", include_in_schema=False, status_code=HTTPStatus.NO_CONTENT)
-    async def show_methods() -> Response[None]:
-        return Response(None, status_code=HTTPStatus.NO_CONTENT, headers=allow)
+    @route(http_method="OPTIONS", include_in_schema=False)
+    async def show_methods(request: Request[Any, Any, Any]) -> Reply:
+        del request
+        return Reply(b"", HTTPStatus.NO_CONTENT, headers=allow)
 
     return show_methods

@@ -4,22 +4,24 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from litestar import Request, Response, get, post
+from litestar import Request, get, post
 
 from globeco_allocation.domain.batch import Batch
 from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, Reject
 from globeco_allocation.domain.errors import DeliveryStepError
 from globeco_allocation.domain.execution import LARGEST_ID
-from globeco_allocation.entrypoints.http.answers import json_response, pagination
+from globeco_allocation.entrypoints.http.answers import json_reply, pagination
 from globeco_allocation.entrypoints.http.batch_answers import (
     BatchListAnswer,
     BatchSummaryAnswer,
     batch_answer,
     batch_summaries,
 )
+from globeco_allocation.entrypoints.http.body import read_body
 from globeco_allocation.entrypoints.http.errors import RefusedRequestError, sentence
 from globeco_allocation.entrypoints.http.exchange import current_exchange
 from globeco_allocation.entrypoints.http.parameters import page_of, path_id
+from globeco_allocation.entrypoints.http.reply import Reply
 from globeco_allocation.entrypoints.http.send import preferred_wait, send_response
 from globeco_allocation.entrypoints.http.state import app_state
 from globeco_allocation.ports.deliveries import Deliveries
@@ -34,7 +36,7 @@ _BATCHES_AT_ONCE: Final = 50  # whose deliveries are held in memory, and there m
 
 
 @get(include_in_schema=False)
-async def list_batches(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def list_batches(request: Request[Any, Any, Any]) -> Reply:
     """List batches, newest first."""
     limit, offset = page_of(request)
     services = app_state(request).services
@@ -45,11 +47,11 @@ async def list_batches(request: Request[Any, Any, Any]) -> Response[bytes]:
         deliveries = await services.deliveries.of_batches([one.id for one in some])
         summaries += batch_summaries(some, deliveries)
     answer = BatchListAnswer(summaries, pagination(page.total, limit, offset))
-    return json_response(answer, HTTPStatus.OK)
+    return json_reply(answer, HTTPStatus.OK)
 
 
 @get(include_in_schema=False)
-async def get_batch(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def get_batch(request: Request[Any, Any, Any]) -> Reply:
     """Show a batch, its deliveries, and what was rejected of them."""
     services = app_state(request).services
     batch = await _asked_for(request)
@@ -57,13 +59,13 @@ async def get_batch(request: Request[Any, Any, Any]) -> Response[bytes]:
     resolutions = await services.resolutions.of_deliveries([one.id for one in deliveries])
     rejects = await _rejects(services.deliveries, deliveries)
     stop = await services.deliveries.stop()
-    return json_response(batch_answer(batch, deliveries, rejects, resolutions, stop), HTTPStatus.OK)
+    return json_reply(batch_answer(batch, deliveries, rejects, resolutions, stop), HTTPStatus.OK)
 
 
 @post(include_in_schema=False)
-async def resend_batch(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def resend_batch(request: Request[Any, Any, Any]) -> Reply:
     """Have a batch's failed and partial files delivered again; what a body holds has no meaning."""
-    await request.body()  # read all the same, for its size is limited
+    await read_body(request)  # all the same, for its size is limited
     state, exchange = app_state(request), current_exchange()
     batch = await _asked_for(request)
     usual = state.options.send_wait_seconds

@@ -12,12 +12,10 @@ class Exchange:
     Attributes:
         correlation_id: The caller's, or a new one.
         arrived: When it arrived, on the monotonic clock.
-        hung_up: Whether its caller was seen to go before the request was complete.
     """
 
     correlation_id: str
     arrived: float = field(default_factory=time.monotonic)
-    hung_up: bool = False
 
     @property
     def seconds(self) -> float:

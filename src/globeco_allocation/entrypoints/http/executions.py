@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from litestar import Request, Response, get, post
+from litestar import Request, get, post
 
 from globeco_allocation.domain.execution import LARGEST_ID, Execution, NewExecution
 from globeco_allocation.domain.use_cases.find_delivery import FindDelivery
@@ -16,50 +16,52 @@ from globeco_allocation.entrypoints.http.answers import (
     create_answer,
     execution_answer,
     execution_list_answer,
-    json_response,
+    json_reply,
 )
 from globeco_allocation.entrypoints.http.batch_answers import whereabouts_answer
+from globeco_allocation.entrypoints.http.body import read_body
 from globeco_allocation.entrypoints.http.errors import RefusedRequestError
 from globeco_allocation.entrypoints.http.parameters import page_of, path_id
 from globeco_allocation.entrypoints.http.records import UnreadableBodyError, camel_case, read_records
+from globeco_allocation.entrypoints.http.reply import Reply
 from globeco_allocation.entrypoints.http.state import AppState, app_state
 
 _log: Any = structlog.get_logger()
 
 
 @post(include_in_schema=False)
-async def create_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def create_executions(request: Request[Any, Any, Any]) -> Reply:
     """Receive 1 to 100 executions; the work on them goes on when the caller hangs up."""
     try:
-        records = read_records(await request.body())
+        records = read_records(await read_body(request))
     except UnreadableBodyError as error:
         raise RefusedRequestError(HTTPStatus.BAD_REQUEST, str(error)) from error
     state = app_state(request)
     answer = await state.work.finish(_receive(state, records))
-    return json_response(answer, _status(answer))
+    return json_reply(answer, _status(answer))
 
 
 @get(include_in_schema=False)
-async def list_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def list_executions(request: Request[Any, Any, Any]) -> Reply:
     """List executions, newest first."""
     limit, offset = page_of(request)
     # There are no more executions than ids, so nothing lies behind the largest one.
     page = await app_state(request).services.executions.page(limit=limit, offset=min(offset, LARGEST_ID))
-    return json_response(execution_list_answer(page, limit, offset), HTTPStatus.OK)
+    return json_reply(execution_list_answer(page, limit, offset), HTTPStatus.OK)
 
 
 @get(include_in_schema=False)
-async def get_execution(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def get_execution(request: Request[Any, Any, Any]) -> Reply:
     """Show one execution."""
-    return json_response(execution_answer(await _asked_for(request)), HTTPStatus.OK)
+    return json_reply(execution_answer(await _asked_for(request)), HTTPStatus.OK)
 
 
 @get(include_in_schema=False)
-async def get_execution_delivery(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def get_execution_delivery(request: Request[Any, Any, Any]) -> Reply:
     """Show how far an execution is on its way to Portfolio Accounting."""
     services = app_state(request).services
     find = FindDelivery(services.batches, services.deliveries, services.resolutions)
-    return json_response(whereabouts_answer(await find(await _asked_for(request))), HTTPStatus.OK)
+    return json_reply(whereabouts_answer(await find(await _asked_for(request))), HTTPStatus.OK)
 
 
 async def _asked_for(request: Request[Any, Any, Any]) -> Execution:

@@ -4,14 +4,15 @@ Litestar's middlewares do not run for unknown routes and wrong methods, so this 
 """
 
 import asyncio
+import random
 import re
-import uuid
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.exchange import Exchange, begin_exchange
@@ -38,12 +39,16 @@ class Observability:
         inner: The Litestar app.
         metrics: Where requests are counted.
         last_resort: The body, by status, for what the inner app's handlers could not answer.
+        log_request: Logs each request.
     """
 
-    def __init__(self, inner: ASGIApp, metrics: Metrics, last_resort: LastResort) -> None:
+    def __init__(
+        self, inner: ASGIApp, metrics: Metrics, last_resort: LastResort, log_request: logs.LogRequest
+    ) -> None:
         self._inner = inner
         self._metrics = metrics
-        self._last_resort = last_resort
+        self._log_request = log_request
+        self.last_resort = last_resort
         self.draining = False
 
     def drain(self) -> None:
@@ -55,11 +60,28 @@ class Observability:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        await _Watch(self, scope, receive, send).run(self._inner, self._metrics, self._last_resort)
+        await _Watch(self, scope, receive, send).run(self._inner)
 
     def refused(self, status: HTTPStatus, exchange: Exchange) -> None:
         """Count and log what the server answered by itself, for it was no request to pass on."""
-        _report(self._metrics, _UNREAD, UNMATCHED, status, exchange)
+        self.report(_UNREAD, UNMATCHED, status, exchange)
+
+    def report(self, method: str, route: str, status: int, exchange: Exchange) -> None:
+        """Count, time and log one request; whatever the caller wrote stays out of it."""
+        method = method if method in _METHODS else "other"
+        seconds = exchange.seconds
+        self._metrics.request_answered(method, route, status, seconds)
+        self._log_request(
+            logs.RequestLine(
+                method=method,
+                route=route,
+                status=int(status),
+                ms=round(seconds * 1000, 2),
+                correlation_id=exchange.correlation_id,
+                level="debug" if route in PROBES else "info",
+                timestamp=datetime.now(UTC),
+            )
+        )
 
 
 class _Watch:
@@ -71,33 +93,29 @@ class _Watch:
         # A copy: the server goes by its own, in which HEAD must stay HEAD. Litestar has no HEAD of its own;
         # the body is left out below.
         self._scope: Any = {"state": {}, **scope, "method": "GET" if self._method == "HEAD" else self._method}
-        self._outer_receive = receive
+        self._receive = receive
         self._outer_send = send
         self._status = 0
         self._exchange = Exchange(correlation_id_of(scope["headers"]))
 
-    async def run(self, inner: ASGIApp, metrics: Metrics, last_resort: LastResort) -> None:
+    async def run(self, inner: ASGIApp) -> None:
         begin_exchange(self._exchange)
-        logs.begin_request(self._exchange.correlation_id)
+        begun = logs.begin_request(self._exchange.correlation_id)
         try:
             await inner(self._scope, self._receive, self._send)
         except asyncio.CancelledError:  # the server's patience with requests under way is at its end
             if not self._status:
-                await self._answer(HTTPStatus.SERVICE_UNAVAILABLE, last_resort)
+                await self._answer(HTTPStatus.SERVICE_UNAVAILABLE)
             raise
         except Exception as error:
             _log.error(logs.REQUEST_FAILED, exc_info=error)
             if self._status:
                 raise  # half an answer is out: the server must break the connection
-            await self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, last_resort)
+            await self._answer(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
-            self._report(metrics)
-
-    async def _receive(self) -> ReceiveMessage:
-        message = await self._outer_receive()
-        if message["type"] == "http.disconnect":
-            self._exchange.hung_up = True
-        return message
+            route = self._scope.get("path_template") or UNMATCHED
+            self._app.report(self._method, route, self._status, self._exchange)
+            logs.end_request(begun)
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -111,36 +129,20 @@ class _Watch:
             message["body"] = b""
         await self._outer_send(message)
 
-    async def _answer(self, status: HTTPStatus, last_resort: LastResort) -> None:
-        body = last_resort(status)
+    async def _answer(self, status: HTTPStatus) -> None:
+        body = self._app.last_resort(status)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-    def _report(self, metrics: Metrics) -> None:
-        route = self._scope.get("path_template") or UNMATCHED
-        _report(metrics, self._method, route, self._status, self._exchange)
 
 
 def correlation_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Return the caller's correlation id if it is sane, else a new one; *headers* have lower-case names."""
     for name, value in headers:
         if name == _HEADER:
-            return value.decode() if _SANE.fullmatch(value) else uuid.uuid4().hex
-    return uuid.uuid4().hex
+            return value.decode() if _SANE.fullmatch(value) else _new_id()
+    return _new_id()
 
 
-def _report(metrics: Metrics, method: str, route: str, status: int, exchange: Exchange) -> None:
-    """Count, time and log one request; whatever the caller wrote stays out of it."""
-    method = method if method in _METHODS else "other"
-    seconds = exchange.seconds
-    metrics.request_answered(method, route, status, seconds)
-    log: Callable[..., None] = _log.debug if route in PROBES else _log.info
-    log(
-        logs.REQUEST,
-        method=method,
-        route=route,
-        status=status,
-        ms=round(seconds * 1000, 2),
-        correlation_id=exchange.correlation_id,
-    )
+def _new_id() -> str:
+    return f"{random.getrandbits(128):032x}"

@@ -44,27 +44,28 @@ _REQUIRED = (
 _AMOUNTS = ("quantity", "limit_price", "quantity_filled", "total_amount", "average_price")
 _INSTANTS = ("received_timestamp", "sent_timestamp", "last_fill_timestamp")
 _ABSENT = msgspec.Raw()
+_ZERO = Decimal(0)
 _LARGEST_SHOWN_ID = 2**63 - 1
 
 
-class _Record(msgspec.Struct, rename="camel"):
+class _SoundRecord(msgspec.Struct, rename="camel"):
     """A record as it stands on the wire; null is absent, what is not named here is ignored."""
 
-    execution_service_id: int | None = None
+    execution_service_id: int
+    execution_status: str
+    trade_type: str
+    destination: str
+    security_id: str
+    ticker: str
+    quantity: msgspec.Raw
+    received_timestamp: str
+    sent_timestamp: str
+    average_price: msgspec.Raw
     is_open: bool | None = None
-    execution_status: str | None = None
-    trade_type: str | None = None
-    destination: str | None = None
-    security_id: str | None = None
-    ticker: str | None = None
-    quantity: msgspec.Raw = _ABSENT
     limit_price: msgspec.Raw = _ABSENT
-    received_timestamp: str | None = None
-    sent_timestamp: str | None = None
     last_fill_timestamp: str | None = None
     quantity_filled: msgspec.Raw = _ABSENT
     total_amount: msgspec.Raw = _ABSENT
-    average_price: msgspec.Raw = _ABSENT
 
 
 _KINDS: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
@@ -75,7 +76,7 @@ _KINDS: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
     (msgspec.json.Decoder(str | None), "must be a text"),
 )
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_record = msgspec.json.Decoder(_Record).decode
+_decode_sound_record = msgspec.json.Decoder(_SoundRecord).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 # Values that break no rule: they stand in for unreadable ones, while the readable ones are judged.
@@ -131,14 +132,49 @@ def _elements(body: bytes) -> list[msgspec.Raw]:
 
 
 def _read(element: msgspec.Raw) -> NewExecution | Unreadable:
+    try:
+        return _read_sound(element)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, InvalidExecutionError):
+        return _judge(element)
+
+
+def _read_sound(element: msgspec.Raw) -> NewExecution:
+    """Read a record without a fault, as nearly all are; raise anything for another."""
+    record = _decode_sound_record(element)
+    last_fill = record.last_fill_timestamp
+    return NewExecution(
+        execution_service_id=record.execution_service_id,
+        is_open=record.is_open or False,
+        execution_status=record.execution_status,
+        trade_type=record.trade_type,
+        destination=record.destination,
+        security_id=record.security_id,
+        ticker=record.ticker,
+        quantity=_present(record.quantity),
+        limit_price=_amount(bytes(record.limit_price)),
+        received_timestamp=parse_instant(record.received_timestamp),
+        sent_timestamp=parse_instant(record.sent_timestamp),
+        last_fill_timestamp=None if last_fill is None else parse_instant(last_fill),
+        quantity_filled=_amount(bytes(record.quantity_filled)) or _ZERO,
+        total_amount=_amount(bytes(record.total_amount)) or _ZERO,
+        average_price=_present(record.average_price),
+    )
+
+
+def _present(token: msgspec.Raw) -> Decimal:
+    amount = _amount(bytes(token))
+    if amount is None:
+        raise ValueError("is required")
+    return amount
+
+
+def _judge(element: msgspec.Raw) -> NewExecution | Unreadable:
+    """Read a record that has faults, and name them all."""
     faults: dict[str, str] = {}
     try:
-        record = msgspec.structs.asdict(_decode_record(element))
+        record = _field_by_field(element, faults)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        try:
-            record = _field_by_field(element, faults)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return Unreadable(0, NOT_AN_OBJECT)
+        return Unreadable(0, NOT_AN_OBJECT)
     values: dict[str, Any] = {
         name: value for name in record if (value := _value(name, record[name], faults)) is not None
     }

@@ -4,10 +4,12 @@ import re
 from http import HTTPStatus
 from typing import Any, Final
 
-from litestar import Request, Response, post
+from litestar import Request, post
 
-from globeco_allocation.entrypoints.http.answers import json_response, send_answer
+from globeco_allocation.entrypoints.http.answers import json_reply, send_answer
+from globeco_allocation.entrypoints.http.body import read_body
 from globeco_allocation.entrypoints.http.exchange import current_exchange
+from globeco_allocation.entrypoints.http.reply import Reply
 from globeco_allocation.entrypoints.http.state import app_state
 from globeco_allocation.entrypoints.send_report import SendReport, SendStatus
 
@@ -18,9 +20,9 @@ _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 
 
 @post(include_in_schema=False)
-async def send_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def send_executions(request: Request[Any, Any, Any]) -> Reply:
     """Claim, write and deliver what became ready; what a body holds has no meaning."""
-    await request.body()  # read all the same, for its size is limited
+    await read_body(request)  # all the same, for its size is limited
     state = app_state(request)
     exchange = current_exchange()
     usual = state.options.send_wait_seconds
@@ -32,9 +34,7 @@ async def send_executions(request: Request[Any, Any, Any]) -> Response[bytes]:
     return send_response(request, report, headers)
 
 
-def send_response(
-    request: Request[Any, Any, Any], report: SendReport, headers: dict[str, str]
-) -> Response[bytes]:
+def send_response(request: Request[Any, Any, Any], report: SendReport, headers: dict[str, str]) -> Reply:
     """Answer how far a batch is: 200 when it ended, 202 while it goes on, 500 when an attempt failed."""
     answer = send_answer(report)
     if report.status is SendStatus.FAILED:
@@ -42,8 +42,8 @@ def send_response(
         return errors.answer(HTTPStatus.INTERNAL_SERVER_ERROR, report.message, answer, headers)
     if report.status is SendStatus.PROCESSING:
         location = {"Location": f"/api/v1/batches/{report.batch_id}"}
-        return json_response(answer, HTTPStatus.ACCEPTED, headers | location)
-    return json_response(answer, HTTPStatus.OK, headers)
+        return json_reply(answer, HTTPStatus.ACCEPTED, headers | location)
+    return json_reply(answer, HTTPStatus.OK, headers)
 
 
 def preferred_wait(prefer: list[str], usual: float) -> tuple[float, str]:
