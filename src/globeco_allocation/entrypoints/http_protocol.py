@@ -27,6 +27,12 @@ MOST_HEADERS: Final = 200
 LINGER_SECONDS: Final = 2.0
 """How long a refused caller may go on sending: hung up on at once, it would lose our answer unread."""
 
+REQUEST_SECONDS = 30.0
+"""How long a request may take to come in, from its first byte to its last, even if it never stops."""
+
+SILENT_SECONDS = 75.0
+"""How long a new connection may say nothing: as long as one that was used."""
+
 _SEPARATORS = len(": \r\n")
 _TEXTS = {
     HTTPStatus.BAD_REQUEST: "This is no HTTP request that can be understood.",
@@ -34,6 +40,7 @@ _TEXTS = {
         f"The request's address and headers have more than {MOST_HEAD_BYTES} bytes, "
         f"or are more than {MOST_HEADERS} headers."
     ),
+    HTTPStatus.REQUEST_TIMEOUT: f"The request was not complete within {REQUEST_SECONDS:.0f} seconds.",
 }
 
 
@@ -67,20 +74,33 @@ class Protocol(HttpToolsProtocol):
         self._too_large = False
         self._refused = False
         self._linger: asyncio.TimerHandle | None = None
+        self._incomplete = False  # a request has begun to come in
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a caller, who has to begin."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(SILENT_SECONDS, self._lose_patience)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the caller; those of a refused one are thrown away."""
         if self._refused:
             return
         self._unread_bytes += len(data)
+        if not self._incomplete:
+            self._end_patience()  # with its silence
         super().data_received(data)
-        if not self._refused and self._head_bytes + self._unread_bytes > MOST_HEAD_BYTES:
+        if self._refused:
+            return
+        if self._head_bytes + self._unread_bytes > MOST_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._incomplete and self._patience is None:  # seldom: nearly all come in one piece
+            self._patience = self.loop.call_later(REQUEST_SECONDS, self._lose_patience)
 
     def on_message_begin(self) -> None:
         """Begin to count."""
         super().on_message_begin()
-        self._in_head = True
+        self._in_head = self._incomplete = True
         self._head_bytes = self._unread_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -106,12 +126,15 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Take the end of the request."""
         self._head_bytes = self._unread_bytes = 0
+        self._incomplete = False
+        self._end_patience()
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the caller."""
         if self._linger is not None:
             self._linger.cancel()
+        self._end_patience()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -119,6 +142,20 @@ class Protocol(HttpToolsProtocol):
         del msg  # uvicorn's own words are not for callers
         too_large = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         self._refuse(too_large if self._too_large else HTTPStatus.BAD_REQUEST)
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        if self._refused:
+            return
+        if self._incomplete:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.transport.close()
 
     def _count(self, size: int, headers: int = 0) -> None:
         self._head_bytes += size
