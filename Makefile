@@ -12,11 +12,11 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate chaos lint format wheel clean
+.PHONY: help demo dev test simulate chaos bench bench-smoke lint format wheel clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: wheel ## One real run of the main job: a few hundred executions in, one file out, judged
 	$(RUN) globeco_allocation demo
@@ -35,6 +35,14 @@ simulate: wheel ## Ten thousand histories of crashes, pauses and faults; SEED=7 
 chaos: wheel ## Real processes killed at every step, then 50 histories of anything at any time; HISTORIES=500 plays more
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	CHAOS_HISTORIES=$(or $(HISTORIES),50) $(RUN) pytest tests/chaos $(ARGS)
+
+bench: wheel ## Measure everything beside its limit, and write docs/performance.md; some five minutes
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group bench
+	$(RUN) bench
+
+bench-smoke: wheel ## The same with little of everything: that it works, not how fast it is
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group bench
+	$(RUN) bench --smoke
 
 lint: wheel ## Formatting, lint, types, and the direction of imports
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --all-groups
@@ -67,4 +75,4 @@ $(UV): Makefile
 
 clean: ## Remove what the other targets made, but for dev-data: what is in there is yours
 	rm -rf .venv .tools dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis demo-output
-	find migrations src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find migrations src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
