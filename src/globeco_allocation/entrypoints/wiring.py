@@ -71,7 +71,7 @@ async def open_services(
             portfolios = await _open_trade_service(stack, settings, metrics)
         at_once = 2 if settings.workers == 1 else 1
         executions = PostgresExecutions(pool, at_once=at_once)
-        pending = PostgresPendingExecutions(pool)
+        pending = PostgresPendingExecutions(pool, at_once=at_once)
         clock = clock or SystemClock()
         parts = await stack.enter_async_context(
             open_delivery(settings, pool, files=files, accounting=accounting)

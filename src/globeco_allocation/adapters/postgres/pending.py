@@ -8,12 +8,15 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
+from globeco_allocation.adapters.postgres.joined_calls import JoinedCalls
 from globeco_allocation.adapters.postgres.pending_rows import to_columns, to_pending
-from globeco_allocation.adapters.postgres.pool import Pool
+from globeco_allocation.adapters.postgres.pool import Held, Pool
 from globeco_allocation.adapters.storable_text import storable
 from globeco_allocation.domain.execution import LARGEST_ID
 from globeco_allocation.domain.pending import PendingCounts, PendingExecution, PendingStatus
 from globeco_allocation.ports.pending import Deferral, Setback
+
+_MOST_READ = 500
 
 # One array per column; $17 for how many there is room. What waits already needs none and is left as it is;
 # that it is updated all the same lets its id come back.
@@ -138,10 +141,12 @@ class PostgresPendingExecutions:
         pool: Connections.
         count_seconds: For how long a count of what waits is good; meanwhile only what is deferred here is
             added. Counting 100000 takes tens of milliseconds, too long for each request of an outage.
+        at_once: See `PostgresExecutions`.
     """
 
-    def __init__(self, pool: Pool, *, count_seconds: float = 1.0) -> None:
+    def __init__(self, pool: Pool, *, count_seconds: float = 1.0, at_once: int = 2) -> None:
         self._pool = pool
+        self._joined_among = JoinedCalls(pool.held, _among, most_items=_MOST_READ, at_once=at_once)
         self._count_seconds = count_seconds
         self._waiting = 0
         self._counted_at = -math.inf
@@ -158,9 +163,10 @@ class PostgresPendingExecutions:
         return accepted
 
     async def among(self, execution_service_ids: Collection[int]) -> dict[int, PendingExecution]:
-        """Return the pending ones among these; see the port."""
-        rows = await self._pool.fetch(_AMONG, _integers(execution_service_ids))
-        return {row["execution_service_id"]: to_pending(row) for row in rows}
+        """Return the pending ones among these, in one round trip, perhaps with others; see the port."""
+        keys = _integers(execution_service_ids)
+        found = await self._joined_among(keys)
+        return {key: found[key] for key in keys if key in found}
 
     async def claim(self, *, limit: int, lease: timedelta) -> tuple[PendingExecution, ...]:
         """Take executions that are due, past those that another process is taking; see the port."""
@@ -201,6 +207,11 @@ class PostgresPendingExecutions:
 
     async def _ids(self, sql: str, *arguments: object) -> set[int]:
         return {row["execution_service_id"] for row in await self._pool.fetch(sql, *arguments)}
+
+
+async def _among(session: Held, execution_service_ids: Sequence[int]) -> dict[int, PendingExecution]:
+    rows = await session.fetch(_AMONG, execution_service_ids)
+    return {row["execution_service_id"]: to_pending(row) for row in rows}
 
 
 def _integers(keys: Collection[int]) -> list[int]:
