@@ -35,6 +35,8 @@ class Finding:
     @property
     def reach(self) -> float:
         """How well: 1 is the goal itself, more is better."""
+        if not self.goal:  # nothing is better than none
+            return float(self.met)
         return self.ratio / self.goal if self.at_least else self.goal / max(self.ratio, 1e-9)
 
 
