@@ -8,8 +8,8 @@ from tests.chaos.stage import TAKEN_OVER_SECONDS, Stage, killed, paused
 from tests.process.service_process import ServiceProcess
 
 SLOW_MS = 60
-RECORDS_OF_TWO_PIECES = 4000
-"""Rows are written some quarter of a megabyte at a time."""
+RECORDS_OF_TWO_PIECES = 6000
+"""Rows are written a quarter to half of a megabyte at a time."""
 
 
 def successor(stage: Stage, since: float, said: str = "delivery attempt taken on") -> ServiceProcess:

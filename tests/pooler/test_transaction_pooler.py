@@ -149,7 +149,9 @@ async def test_streams_are_read_while_others_write(pooled: DatabaseAddress, allo
         both = await asyncio.gather(keys_in(pool, batch), keys_in(pool, batch))
 
         assert [read, *both] == [list(range(1, MANY + 1))] * 3
-        assert await keys_in(pool, await keep_and_claim(pool, [])) == list(range(MANY + 1, MANY + 21))
+        # Of those who came at once, any may have got the lower id.
+        later = await keys_in(pool, await keep_and_claim(pool, []))
+        assert sorted(later) == list(range(MANY + 1, MANY + 21))
 
 
 async def test_a_reader_that_is_cancelled_gives_its_session_back(

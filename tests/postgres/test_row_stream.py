@@ -216,9 +216,9 @@ async def test_who_leaves_early_waits_for_nothing_and_leaves_the_pool_whole(
         async def read_some() -> None:
             async with batches.rows(work.batch, extent) as rows:
                 await anext(rows)
+                await until_none_is(other, "state <> 'idle' AND pid <> pg_backend_pid()")
                 await other.execute("BEGIN; LOCK TABLE execution IN ACCESS EXCLUSIVE MODE")
-                async for _ in rows:
-                    break
+                await anext(rows)  # which was there; the portion behind it waits
                 await until_waiting(other)
                 leaving.set()
                 if how == "error":
