@@ -129,7 +129,7 @@ async def open_session(*, connections: int) -> AsyncGenerator[aiohttp.ClientSess
         timeout=aiohttp.ClientTimeout(total=None),
     ) as session:
         # Else it repeats a GET once by itself when the connection is lost: retries are counted and spaced by
-        # us. (The public way, a middleware, costs a twentieth of the call. A test would miss it.)
+        # us. The public way, a middleware, costs a twentieth of the call; a test notices if this one ceases.
         session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
         yield session
 
