@@ -18,6 +18,18 @@ from structlog.typing import EventDict, Processor
 
 from globeco_allocation.entrypoints.log_output import LineOutput
 
+LISTENING: Final = "listening"
+ENDING: Final = "ending"
+ENDED: Final = "ended"
+CANNOT_SERVE: Final = "cannot serve"
+MIGRATION: Final = "migration"
+DATABASE_READY: Final = "database ready"
+DATABASE_NOT_READY: Final = "database not ready, trying again"
+DATABASE_FAULT: Final = "database could not be made ready"
+OUTPUT_DIR_SILENT: Final = "OUTPUT_DIR does not answer: sends will fail"
+NO_CLI_COMMAND: Final = "CLI_COMMAND is not set: files are written, but not delivered"
+TRACES_NOT_TAKEN: Final = "collector takes no traces: they are lost"
+TRACES_TAKEN_AGAIN: Final = "collector takes traces again"
 REQUEST: Final = "request"
 REQUEST_FAILED: Final = "request failed"
 CALLER_HUNG_UP: Final = "caller hung up before its request was complete"
@@ -53,10 +65,14 @@ WORKERS_KILLED: Final = "workers killed: they did not end in time"
 WORKER_FAILED: Final = "worker failed"
 WORKER_DIED: Final = "worker died, another one takes its place"
 
+FACTS: Final = "facts"
+"""What a record of the standard library may have: fields of its line, by their names."""
+
 _LOUD_LIBRARIES = ("asyncio", "uvicorn", "uvicorn.error", "uvicorn.access")
 _LEVELS: Final = {"info": logging.INFO, "debug": logging.DEBUG}
 _CORRELATION_ID = "correlation_id"
 _correlation_id: ContextVar[str] = ContextVar(_CORRELATION_ID, default="")
+_trace_ids: Callable[[], tuple[str, str] | None] | None = None
 _to_json = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -71,6 +87,8 @@ class RequestLine(msgspec.Struct, frozen=True):
         correlation_id: The caller's, or a new one.
         level: ``info``; ``debug`` for probes.
         timestamp: When it was answered.
+        trace_id: Of the trace that it is part of, where there is one.
+        span_id: Its own place in that.
     """
 
     method: str
@@ -80,6 +98,8 @@ class RequestLine(msgspec.Struct, frozen=True):
     correlation_id: str
     level: Literal["info", "debug"]
     timestamp: datetime
+    trace_id: str | msgspec.UnsetType = msgspec.UNSET
+    span_id: str | msgspec.UnsetType = msgspec.UNSET
     message: str = REQUEST
 
 
@@ -99,6 +119,17 @@ def begin_request(correlation: str) -> Token[str]:
 def end_request(begun: Token[str]) -> None:
     """Leave the request; the caller's context has its earlier id again."""
     _correlation_id.reset(begun)
+
+
+def show_traces(ids: Callable[[], tuple[str, str] | None] | None) -> None:
+    """Let every line carry the ids of the trace, and of the place in it, that *ids* names; None: no line."""
+    global _trace_ids  # noqa: PLW0603 (there is one log, as there is one standard output)
+    _trace_ids = ids
+
+
+def trace_ids() -> tuple[str, str] | None:
+    """Return the ids of the present trace and of the place in it, if there is one."""
+    return None if _trace_ids is None else _trace_ids()
 
 
 def log_request(line: RequestLine) -> None:
@@ -155,7 +186,7 @@ def _request_log(least_level: int, output: LineOutput) -> LogRequest:
 def _shared_processors(*, human: bool) -> list[Processor]:
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        _add_correlation_id,
+        _add_ids,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
     ]
@@ -164,9 +195,11 @@ def _shared_processors(*, human: bool) -> list[Processor]:
     return processors
 
 
-def _add_correlation_id(_logger: object, _method: str, event: EventDict) -> EventDict:
+def _add_ids(_logger: object, _method: str, event: EventDict) -> EventDict:
     if correlation := _correlation_id.get():
         event.setdefault(_CORRELATION_ID, correlation)
+    if ids := trace_ids():
+        event["trace_id"], event["span_id"] = ids
     return event
 
 
@@ -207,6 +240,7 @@ class _PipelineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             event: Any = {"event": record.getMessage(), "logger": record.name}
+            event |= getattr(record, FACTS, {})
             if record.exc_info:
                 event["exc_info"] = record.exc_info
             for processor in self._processors:

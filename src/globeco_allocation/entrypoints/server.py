@@ -17,7 +17,7 @@ import uvicorn
 from globeco_allocation import __version__
 from globeco_allocation.adapters.postgres.knock import knock
 from globeco_allocation.domain.errors import CliNotStartedError
-from globeco_allocation.entrypoints import garbage
+from globeco_allocation.entrypoints import garbage, logs
 from globeco_allocation.entrypoints.database_start import DatabaseStart, DatabaseSteps
 from globeco_allocation.entrypoints.delivery_wiring import check_accounting
 from globeco_allocation.entrypoints.exit_codes import ExitCode
@@ -29,13 +29,11 @@ from globeco_allocation.entrypoints.logs import LogRequest
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.migration_process import migrate_in_child
 from globeco_allocation.entrypoints.settings import Settings
+from globeco_allocation.entrypoints.tracing.choosing import tracing_of
 from globeco_allocation.entrypoints.wiring import open_services
 
 KEEP_ALIVE_SECONDS = 75
 """How long an idle connection is kept: longer than what callers and gateways keep, so they close first."""
-
-LISTENING = "listening"
-"""The message of the log line that names the address and the port."""
 
 REQUESTS_SHARE, RECEIVE_SHARE = 0.5, 0.1
 """Of the shutdown grace: how long requests, and then records whose caller is gone, are waited for."""
@@ -106,11 +104,13 @@ class Service:
         self, settings: Settings, steps: DatabaseSteps, metrics: Metrics, log_request: LogRequest
     ) -> None:
         database = DatabaseStart(steps.knock, steps.migrate, refused=self._give_up)
+        tracing = tracing_of(settings)
         app = create_app(
             _http_options(settings),
-            functools.partial(open_services, settings, metrics, database),
+            functools.partial(open_services, settings, metrics, database, tracing=tracing),
             metrics,
             log_request,
+            tracing,
         )
         self._server = _Server(app, settings)
         self._code = int(ExitCode.OK)
@@ -186,13 +186,13 @@ class _Server(uvicorn.Server):
         garbage.settle()
         for one in sockets or ():
             address, port = one.getsockname()[:2]
-            _log.info(LISTENING, address=address, port=port, version=__version__, pid=os.getpid())
+            _log.info(logs.LISTENING, address=address, port=port, version=__version__, pid=os.getpid())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End in order: no new connections, answers, sends under way, then what is open."""
-        _log.info("ending")
+        _log.info(logs.ENDING)
         await super().shutdown(sockets)
-        _log.info("ended")
+        _log.info(logs.ENDED)
 
 
 def _http_options(settings: Settings) -> HttpOptions:
@@ -212,6 +212,6 @@ def _listen(settings: Settings) -> socket.socket:
 
 def refuse(reason: str) -> int:
     """Say, in the log and to whoever started us, why the service ends."""
-    _log.error("cannot serve", reason=reason)
+    _log.error(logs.CANNOT_SERVE, reason=reason)
     print(f"globeco-allocation: {reason}", file=sys.stderr, flush=True)
     return ExitCode.FAILED

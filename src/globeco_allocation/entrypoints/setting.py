@@ -204,6 +204,15 @@ def web_address() -> Kind[str]:
     return Kind("an address such as http://host:8082, without user, query or fragment", read)
 
 
+def if_any(kind: Kind[str]) -> Kind[str]:
+    """Take nothing, too."""
+
+    def read(text: str) -> str:
+        return kind.read(text) if text else ""
+
+    return Kind(f"{kind.allowed}; or nothing", read)
+
+
 def origins() -> Kind[tuple[str, ...]]:
     """Take web origins separated by commas, or ``*`` alone."""
 

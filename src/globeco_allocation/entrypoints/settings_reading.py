@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ COMMAND, KUBERNETES_ENABLED = "cli_command", "kubernetes_batch_enabled"
 
 POOLER, MIGRATE_ON_START = "db_pooler", "migrate_on_start"
 """The fields of the pooler, and of the setting that asks for what cannot be done through one."""
+
+TRACING_ENABLED, SDK_DISABLED = "tracing_enabled", "otel_sdk_disabled"
+"""The fields of the two settings that keep traces from being collected."""
+
+ENDPOINTS = ("otel_exporter_otlp_traces_endpoint", "otel_exporter_otlp_endpoint")
+"""The fields of where traces go; the first one counts."""
+
+PROTOCOL, SPOKEN_PROTOCOL = "otel_exporter_otlp_protocol", "http/protobuf"
+"""The field of the collector's protocol, and the only one that we speak."""
 
 _LARGEST_PASSWORD_FILE = 64 * 1024
 
@@ -102,6 +112,7 @@ def read_settings(declared: Mapping[str, Setting], environ: Mapping[str, str]) -
     later = (
         _judge_command(declared, found),
         _judge_migrations(declared, found),
+        _judge_tracing(declared, found),
         _read_password_file(declared, found),
     )
     return Reading(found, (*faults, *(fault for fault in later if fault is not None)))
@@ -146,6 +157,25 @@ def _judge_migrations(declared: Mapping[str, Setting], found: dict[str, Found]) 
         f"{pooler.source}={Pooler.NONE}"
     )
     return SettingFault(variable, as_text(migrate.value), setting.kind.allowed, reason)
+
+
+def _judge_tracing(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:
+    """Refuse a collector that could not be told anything; where none is to be told, nothing matters."""
+    if not {TRACING_ENABLED, SDK_DISABLED, *ENDPOINTS} <= found.keys():
+        return None  # the fault that keeps one of them from being known is told
+    endpoint = next((name for name in ENDPOINTS if found[name].value), None)
+    if endpoint is None or not found[TRACING_ENABLED].value or found[SDK_DISABLED].value:
+        return None
+    there, protocol = found[endpoint], found[PROTOCOL]
+    if protocol.value != SPOKEN_PROTOCOL:
+        reason = f"is not spoken here: name the collector's HTTP port in {there.source}, as a rule 4318"
+        return SettingFault(protocol.source, protocol.value, SPOKEN_PROTOCOL, reason)
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        reason = (
+            "needs the package's extra: install globeco-allocation[tracing], or set TRACING_ENABLED=false"
+        )
+        return SettingFault(there.source, there.value, declared[endpoint].kind.allowed, reason)
+    return None
 
 
 def _read_password_file(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:

@@ -21,6 +21,7 @@ from lightkube.core.generic_client import ListAsyncIterable
 from lightkube.models.batch_v1 import JobStatus
 from lightkube.resources.batch_v1 import Job
 
+from globeco_allocation.adapters import log_events
 from globeco_allocation.adapters.kubernetes_job.patience import Patience
 from globeco_allocation.adapters.kubernetes_job.seen_job import (
     JobEnd,
@@ -33,6 +34,7 @@ from globeco_allocation.adapters.kubernetes_job.seen_job import (
 from globeco_allocation.adapters.kubernetes_job.spec import job
 from globeco_allocation.adapters.kubernetes_job.template import OURS, JobTemplate
 from globeco_allocation.adapters.kubernetes_job.transport import Transport
+from globeco_allocation.adapters.log_events import facts
 from globeco_allocation.domain.accounting_run import RunOrder
 from globeco_allocation.domain.errors import CliNotStartedError
 
@@ -210,9 +212,8 @@ def _judged(error: ApiError) -> Exception:
     if code == _CONFLICT and reason == "AlreadyExists":
         return NameTakenError(reason)
     # For the log alone: what the API says may name users and addresses.
-    _log.warning(
-        "the Kubernetes API answers %s %s: %s", code, reason, (status.message or "")[:_LONGEST_WORDS]
-    )
+    words = (status.message or "")[:_LONGEST_WORDS]
+    _log.warning(log_events.KUBERNETES_COMPLAINS, extra=facts(status=code, reason=reason, words=words))
     if code in _REFUSALS and code != _NOT_FOUND:
         return RefusedError(f"{reason}, {code}")
     sent = code not in {_CONFLICT, _GONE, _TOO_MANY}

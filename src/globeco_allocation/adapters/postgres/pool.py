@@ -12,6 +12,7 @@ from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.pieces import Pieces
 from globeco_allocation.adapters.postgres.transaction import transaction
 from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS, translated
+from globeco_allocation.adapters.postgres.watching import Watch, watched
 
 _PREFETCH = 2_000
 _NULL = "no field of ours is null or as long as this"  # were a null empty: an empty field would be quoted
@@ -48,16 +49,26 @@ class Pool:
 
     Every method raises `StoreUnavailableError` while the database is away, and works again when it is back:
     broken connections are replaced as they are asked for.
+
+    Attributes:
+        watch: Watches each use; whoever shares round trips over `held` is to have them watched. None: nobody.
     """
 
-    def __init__(self, pool: asyncpg.Pool, bounds: Bounds, pooler: Pooler = Pooler.NONE) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, bounds: Bounds, pooler: Pooler = Pooler.NONE, watch: Watch | None = None
+    ) -> None:
         self._pool = pool
         self._bounds = bounds
         self._pooler = pooler
+        self.watch = watch
+
+    def unwatched(self) -> "Pool":
+        """Return the same connections, for what goes on beside all else and is not worth watching."""
+        return Pool(self._pool, self._bounds, self._pooler)
 
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """Run one statement as a transaction of its own, and return its rows."""
-        with translated():
+        with watched(self.watch, sql), translated():
             async with self._connection() as connection:
                 return await self._run(connection, sql, arguments)
 
@@ -82,7 +93,7 @@ class Pool:
         bounds = self._bounds
         bound = _client_bound(bounds.stream_statement)
         limits = _limits(bounds, statement=bounds.stream_statement)
-        with translated():
+        with watched(self.watch, sql), translated():
             async with self._reading(limits) as connection:
                 return await connection.fetch(sql, *arguments, timeout=bound)
 
@@ -95,6 +106,7 @@ class Pool:
         """
         bounds = self._bounds
         async with AsyncExitStack() as stack:
+            stack.enter_context(watched(self.watch, sql))
             with translated():
                 limits = _limits(bounds, statement=bounds.stream_statement, idle=bounds.stream_idle)
                 connection = await stack.enter_async_context(self._reading(limits))
@@ -115,7 +127,7 @@ class Pool:
         bounds = self._bounds
         bound = _client_bound(bounds.stream_statement)
         limits = _limits(bounds, statement=bounds.stream_statement)
-        with translated():
+        with watched(self.watch, sql), translated():
             # One bound around it all: the driver would set its own anew for each few rows.
             async with asyncio.timeout(bound), self._reading(limits | settings) as connection:
                 await connection.copy_from_query(
@@ -200,10 +212,12 @@ async def open_pool(
     max_size: int = 10,
     application_name: str = "globeco-allocation",
     bounds: Bounds | None = None,
+    watch: Watch | None = None,
 ) -> AsyncGenerator[Pool]:
     """Open connections as they are needed, and close them all at the end, within `Bounds.close`.
 
-    With *min_size* 0 it opens without a database; each use tells whether there is one.
+    With *min_size* 0 it opens without a database; each use tells whether there is one. Each is watched by
+    *watch*.
 
     Raises:
         StoreUnavailableError: *min_size* connections could not be had.
@@ -225,7 +239,7 @@ async def open_pool(
             server_settings=session_settings(bounds, application_name, address.pooler),
         )
     try:
-        yield Pool(pool, bounds, address.pooler)
+        yield Pool(pool, bounds, address.pooler, watch)
     finally:
         try:
             await asyncio.wait_for(pool.close(), bounds.close)

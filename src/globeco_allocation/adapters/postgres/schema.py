@@ -12,12 +12,13 @@ _COMPLETE = """
        AND to_regclass('delivery_resolution') IS NOT NULL
        AND to_regclass('output_directory') IS NOT NULL
        AND to_regclass('pending_execution') IS NOT NULL
-       AND to_regclass('execution_count') IS NOT NULL AS complete
+       AND to_regclass('execution_count') IS NOT NULL
+       AND to_regproc('claim_traced_window') IS NOT NULL AS complete
 """
 
 
 async def schema_is_there(pool: Pool) -> bool:
-    """Tell whether every table is there; costs one round trip and reads no row.
+    """Tell whether every table, and the newest function, is there; costs one round trip and reads no row.
 
     Raises:
         StoreUnavailableError: the database does not answer.

@@ -31,6 +31,8 @@ _OURS = frozenset(
         "OUTPUT_DIR",
         "PORT",
         "SHUTDOWN_GRACE_SECONDS",
+        "TRACEPARENT",  # of whoever started us; a run has its own
+        "TRACESTATE",
         "TRACING_ENABLED",
         "WORKERS",
     }

@@ -10,8 +10,9 @@ import stamina
 import structlog
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
+from globeco_allocation.adapters import log_events
 from globeco_allocation.adapters.trade_service.breaker import BreakerState, CircuitBreaker, CircuitOpenError
-from globeco_allocation.adapters.trade_service.client import TradeServiceClient, open_session
+from globeco_allocation.adapters.trade_service.client import TradeServiceClient, Watch, open_session
 from globeco_allocation.adapters.trade_service.failures import (
     BreakerOpenError,
     HeldUpError,
@@ -46,6 +47,7 @@ async def open_trade_service(
     breaker_open_seconds: float = 10.0,
     on_lookup: Callable[[Outcome, float], None] | None = None,
     headers: Callable[[], Mapping[str, str]] | None = None,
+    watch: Watch | None = None,
 ) -> AsyncGenerator["TradeServicePortfolios"]:
     """Open the one HTTP session to the Trade Service; the end of the block closes it.
 
@@ -62,6 +64,7 @@ async def open_trade_service(
         breaker_open_seconds: For so long it stays open.
         on_lookup: Told the outcome and the seconds of each lookup that was not cancelled.
         headers: Asked before each call for headers to send with it, such as ``X-Correlation-ID``.
+        watch: Watches each call.
 
     Raises:
         ValueError: *url* is not an absolute http or https URL.
@@ -69,7 +72,7 @@ async def open_trade_service(
     set_on_retry_hooks([_log_retry])
     async with open_session(connections=lookups_at_once) as session:
         yield TradeServicePortfolios(
-            TradeServiceClient(session, url, timeout_seconds=timeout_seconds, headers=headers),
+            TradeServiceClient(session, url, timeout_seconds=timeout_seconds, headers=headers, watch=watch),
             CircuitBreaker(
                 threshold=breaker_threshold, open_seconds=breaker_open_seconds, on_change=_log_change
             ),
@@ -269,8 +272,8 @@ def _checked(execution_service_id: int, portfolio_id: str | None) -> str:
 
 
 def _log_retry(details: RetryDetails) -> None:
-    _log.info("call is tried again", retry=details.retry_num, wait_seconds=round(details.wait_for, 3))
+    _log.info(log_events.CALL_REPEATED, retry=details.retry_num, wait_seconds=round(details.wait_for, 3))
 
 
 def _log_change(state: BreakerState) -> None:
-    _log.warning("circuit breaker of the Trade Service has a new state", state=state)
+    _log.warning(log_events.BREAKER_CHANGED, state=state)

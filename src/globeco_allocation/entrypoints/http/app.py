@@ -30,6 +30,7 @@ from globeco_allocation.entrypoints.http.state import AppState
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.services import Services
+from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -54,6 +55,7 @@ def create_app(
     open_services: OpenServices,
     metrics: Metrics,
     log_request: logs.LogRequest = logs.log_request,
+    tracing: Tracing = NO_TRACING,
 ) -> Observability:
     """Make the ASGI app.
 
@@ -62,6 +64,7 @@ def create_app(
         open_services: Opens the working parts when the app starts, and closes them when it ends.
         metrics: Where the app counts; the same object that the working parts count with.
         log_request: Logs each request.
+        tracing: Is told of each request.
 
     Returns:
         The app to be run by a server with its lifespan on. Call its `drain` when the process is told to end.
@@ -85,7 +88,7 @@ def create_app(
     )
     if options.cors_allowed_origins:
         inner = Cors(inner, options.cors_allowed_origins)
-    outer = Observability(inner, metrics, errors.last_resort, log_request)
+    outer = Observability(inner, metrics, errors.last_resort, log_request, tracing)
     return outer
 
 

@@ -11,12 +11,15 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 import structlog
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.exchange import Exchange, begin_exchange
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.tracing.requests import traced_request
+from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 
 CORRELATION_HEADER: Final = "X-Correlation-ID"
 UNMATCHED: Final = "unmatched"
@@ -40,14 +43,21 @@ class Observability:
         metrics: Where requests are counted.
         last_resort: The body, by status, for what the inner app's handlers could not answer.
         log_request: Logs each request.
+        tracing: Is told of each request that is no probe.
     """
 
     def __init__(
-        self, inner: ASGIApp, metrics: Metrics, last_resort: LastResort, log_request: logs.LogRequest
+        self,
+        inner: ASGIApp,
+        metrics: Metrics,
+        last_resort: LastResort,
+        log_request: logs.LogRequest,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._inner = inner
         self._metrics = metrics
         self._log_request = log_request
+        self._tracing = tracing if tracing.is_on else None
         self.last_resort = last_resort
         self.draining = False
 
@@ -60,7 +70,11 @@ class Observability:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        await _Watch(self, scope, receive, send).run(self._inner)
+        watch = _Watch(self, scope, receive, send)
+        if self._tracing is None or scope["path"] in PROBES:
+            await watch.run(self._inner)
+        else:
+            await watch.run_traced(self._inner, self._tracing)
 
     def refused(self, status: HTTPStatus, exchange: Exchange) -> None:
         """Count and log what the server answered by itself, for it was no request to pass on."""
@@ -68,8 +82,9 @@ class Observability:
 
     def report(self, method: str, route: str, status: int, exchange: Exchange) -> None:
         """Count, time and log one request; whatever the caller wrote stays out of it."""
-        method = method if method in _METHODS else "other"
+        method = known_method(method)
         seconds = exchange.seconds
+        trace_id, span_id = logs.trace_ids() or (msgspec.UNSET, msgspec.UNSET)
         self._metrics.request_answered(method, route, status, seconds)
         self._log_request(
             logs.RequestLine(
@@ -80,6 +95,8 @@ class Observability:
                 correlation_id=exchange.correlation_id,
                 level="debug" if route in PROBES else "info",
                 timestamp=datetime.now(UTC),
+                trace_id=trace_id,
+                span_id=span_id,
             )
         )
 
@@ -96,7 +113,17 @@ class _Watch:
         self._receive = receive
         self._outer_send = send
         self._status = 0
-        self._exchange = Exchange(correlation_id_of(scope["headers"]))
+        headers = scope["headers"]
+        self._exchange = Exchange(correlation_id_of(headers), headers)
+
+    async def run_traced(self, inner: ASGIApp, tracing: Tracing) -> None:
+        method = known_method(self._method)
+        with traced_request(tracing, method, self._exchange) as span:
+            try:
+                await self.run(inner)
+            finally:
+                template = self._scope.get("path_template")
+                span.answered(method, template, self._scope["path"], self._status)
 
     async def run(self, inner: ASGIApp) -> None:
         begin_exchange(self._exchange)
@@ -134,6 +161,11 @@ class _Watch:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def known_method(method: str) -> str:
+    """Return a request's method if it is one of HTTP's, else ``other``."""
+    return method if method in _METHODS else "other"
 
 
 def correlation_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
