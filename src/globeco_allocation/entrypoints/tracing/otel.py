@@ -42,6 +42,8 @@ SERVICE_NAME: Final = "globeco-allocation-service"
 LONGEST_TEXT: Final = 256
 """Of an attribute, in characters; the rest is cut off."""
 
+_KNOWN_FLAGS: Final = 0b11  # sampled, and random
+
 _KINDS: Final = {Kind.INTERNAL: SpanKind.INTERNAL, Kind.SERVER: SpanKind.SERVER, Kind.CLIENT: SpanKind.CLIENT}
 
 # They tell of each failed export, and of each span that finds the queue full; `ToldExporter` tells it once.
@@ -194,7 +196,9 @@ def _remote(parent: TraceContext) -> OtelSpan | None:
         return None
     _, trace, span, flags = parent.parent.split("-")
     state = TraceState.from_header([parent.state]) if parent.state else None
-    context = SpanContext(int(trace, 16), int(span, 16), True, TraceFlags(int(flags, 16) & 1), state)
+    context = SpanContext(
+        int(trace, 16), int(span, 16), True, TraceFlags(int(flags, 16) & _KNOWN_FLAGS), state
+    )
     return NonRecordingSpan(context)
 
 
