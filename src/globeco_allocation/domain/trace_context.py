@@ -29,15 +29,13 @@ class TraceContext:
         >>> TraceContext().headers()
         {}
         """
-        return self._named("traceparent", "tracestate")
+        return self._named("traceparent", "tracestate") if self.parent else {}
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables that hand it on to a program."""
-        return self._named("TRACEPARENT", "TRACESTATE")
+        return self._named("TRACEPARENT", "TRACESTATE") if self.parent else {}
 
     def _named(self, parent: str, state: str) -> dict[str, str]:
-        if not self.parent:
-            return {}
         return {parent: self.parent, state: self.state} if self.state else {parent: self.parent}
 
 

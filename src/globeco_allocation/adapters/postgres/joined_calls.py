@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from globeco_allocation.adapters.postgres.watching import Watch, WatchedStatement
 from globeco_allocation.domain.errors import StoreUnavailableError
@@ -80,11 +80,12 @@ class JoinedCalls(Generic[S, T, R]):
         # connection by the pool's end.
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, items: Sequence[T]) -> R:
+    def __call__(self, items: Sequence[T]) -> Coroutine[Any, Any, R]:
         """Call with *items*, and perhaps others; return or raise what came of it."""
-        if self._watch is None:
-            return await self._joined(items)
-        with self._watch(self._sql) as watched:
+        return self._joined(items) if self._watch is None else self._watched(self._watch, items)
+
+    async def _watched(self, watch: Watch, items: Sequence[T]) -> R:
+        with watch(self._sql) as watched:
             return await self._joined(items, watched)
 
     async def _joined(self, items: Sequence[T], watched: WatchedStatement | None = None) -> R:

@@ -1,10 +1,10 @@
 """One call of the Trade Service: the question, and what the answer says."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 import msgspec
@@ -96,7 +96,7 @@ class TradeServiceClient:
         self._headers = headers
         self._watch = watch
 
-    async def portfolio_ids(self, execution_service_id: int) -> list[str | None]:
+    def portfolio_ids(self, execution_service_id: int) -> Coroutine[Any, Any, list[str | None]]:
         """Call once; return the portfolio id of each execution found, as it stands there.
 
         Raises:
@@ -107,8 +107,11 @@ class TradeServiceClient:
                 page of them.
         """
         if self._watch is None:
-            return await self._portfolio_ids(execution_service_id)
-        with self._watch(self._url) as watched:
+            return self._portfolio_ids(execution_service_id)
+        return self._watched(self._watch, execution_service_id)
+
+    async def _watched(self, watch: Watch, execution_service_id: int) -> list[str | None]:
+        with watch(self._url) as watched:
             return await self._portfolio_ids(execution_service_id, watched)
 
     async def _portfolio_ids(

@@ -137,7 +137,11 @@ class NoTracing:
     def carried(self) -> TraceContext:
         """Return the caller's place in a trace; only now are its headers looked through."""
         exchange = exchange_if_any()
-        return NO_TRACE if exchange is None else callers_trace(exchange.headers)
+        if exchange is not None:
+            for name, _ in exchange.headers:
+                if name == _PARENT:
+                    return callers_trace(exchange.headers)
+        return NO_TRACE
 
     def running(self, grace_seconds: float) -> AbstractAsyncContextManager[None]:
         """Do nothing."""
