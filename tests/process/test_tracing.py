@@ -74,6 +74,7 @@ async def test_a_post_is_one_trace_of_its_lookups_their_attempts_and_its_stateme
     assert (kept.kind, kept.attributes["db.system.name"]) == (CLIENT, "postgresql")
     assert kept.attributes["globeco_allocation.callers"] == 1
     assert kept.events == ("sent",)
+    assert "68336002fe95851f0a2aeda9" not in str(seen.spans), "no contents of records, and no parameters"
     _, trace, parent, flags = trade.last_headers["traceparent"].split("-")
     assert (trace, int(flags, 16) & 1) == (request.trace, 1), "sampled"
     assert parent in {one.id for one in seen.named("GET")}
@@ -88,12 +89,15 @@ async def test_a_caller_s_trace_goes_on_and_insane_ones_are_ignored(
     post(address, [record(1)], {"traceparent": TRACEPARENT, "tracestate": "vendor=1"})
     for number, insane in enumerate((f"00-{'0' * 32}-{CALLER}-01", f"ff-{TRACE}-{CALLER}-01", "1" * 9000), 2):
         post(address, [record(number)], {"traceparent": insane, "tracestate": "vendor=1"})
-    requests = seen.wait_for(CREATE, 4)
+    post(address, [record(9)], {"traceparent": f"00-{'a' * 32}-{CALLER}-00"})
+    post(address, [record(10)], {})
+    requests = seen.wait_for(CREATE, 5)
 
     (continued,) = [one for one in requests if one.trace == TRACE]
     assert (continued.parent, continued.trace_state) == (CALLER, "vendor=1")
     assert {one.parent for one in requests if one.trace != TRACE} == {""}
-    assert len({one.trace for one in requests}) == 4
+    assert len({one.trace for one in requests}) == 5
+    assert "a" * 32 not in {one.trace for one in seen.spans}, "its caller did not want it collected"
 
 
 def test_a_send_is_one_trace_of_claim_file_and_every_run_with_its_retries(
@@ -142,6 +146,8 @@ def test_a_send_is_one_trace_of_claim_file_and_every_run_with_its_retries(
         for run in sorted(runs, key=lambda one: one.attributes["globeco_allocation.attempt"])
     ]
     assert not any(name.startswith("OTEL_") for one in told for name in one)
+    roots = {one.name for one in seen.spans if not one.parent}
+    assert roots == {CREATE}, "what goes on beside all else is not told"
     assert [line["trace_id"] for line in service.log if line["message"] == "delivery ended"] == [TRACE]
 
 

@@ -21,6 +21,10 @@ JOB_WATCH_ENDED: Final = "watch of a Job ended"
 KUBERNETES_COMPLAINS: Final = "Kubernetes API answers with an error"
 
 
+FACTS: Final = "facts"
+"""The attribute of a log record that has its line's own fields, by their names."""
+
+
 def facts(**known: object) -> dict[str, object]:
     """Return what a logger of the standard library takes as ``extra``, to give a line fields of its own."""
-    return {"facts": known}
+    return {FACTS: known}

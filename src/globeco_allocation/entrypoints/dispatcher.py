@@ -27,7 +27,7 @@ from globeco_allocation.entrypoints.fitness import Fitness
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.progress import Progress
-from globeco_allocation.entrypoints.tracing.steps import DeliveryStep, batch_step, delivery_step
+from globeco_allocation.entrypoints.tracing.steps import Step, batch_step, delivery_step
 from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 from globeco_allocation.entrypoints.trouble import PATIENCE_SECONDS, Trouble, until
 from globeco_allocation.ports.accounting import AccountingCli
@@ -203,9 +203,9 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         terms = work.batch.terms
         with (
             structlog.contextvars.bound_contextvars(batch_id=work.batch.id, requested_by=terms.requested_by),
-            batch_step(self._tracing, work),
+            batch_step(self._tracing, work) as step,
         ):
-            return await self._take_step("write", self._written(work))
+            return await self._take_step("write", self._written(work), step)
 
     async def _deliver(self, work: LeasedDelivery) -> Result:
         one = work.delivery
@@ -216,13 +216,13 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             delivery_step(self._tracing, one) as step,
         ):
             _log.info(logs.ATTEMPT_TAKEN, attempt=one.attempt, lane=one.lane, under_way=one.under_way)
-            return await self._take_step("deliver", self._delivered(work, step))
+            return await self._take_step("deliver", self._delivered(work, step), step)
 
     async def _written(self, work: LeasedBatch) -> Result:
         await self._work_off.write(work)
         return Result.DONE
 
-    async def _delivered(self, work: LeasedDelivery, step: DeliveryStep) -> Result:
+    async def _delivered(self, work: LeasedDelivery, step: Step) -> Result:
         delivery = work.delivery
         settlement = await self._work_off.deliver(work)
         if settlement is not None:
@@ -255,11 +255,11 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         else:
             _log.info(logs.DELIVERY_ENDED, **facts)
 
-    async def _take_step(self, name: str, step: Coroutine[Any, Any, Result]) -> Result:
+    async def _take_step(self, name: str, work: Coroutine[Any, Any, Result], step: Step) -> Result:
         """Take a step, count it, and tell of what hinders it."""
         result = Result.LEFT
         try:
-            result = await step
+            result = await work
         except LeaseLostError:
             result = Result.LEASE_LOST
             _log.warning(logs.LEASE_LOST)
@@ -278,6 +278,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             _log.exception(logs.STEP_FAILED)
         finally:
             self._metrics.step_taken(name, result)
+            step.ended(result, well=result is Result.DONE)
         return result
 
 

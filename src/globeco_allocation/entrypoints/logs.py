@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
+from globeco_allocation.adapters.log_events import FACTS
 from globeco_allocation.entrypoints.log_output import LineOutput
 
 LISTENING: Final = "listening"
@@ -64,9 +65,6 @@ WORKERS_ENDED: Final = "workers ended"
 WORKERS_KILLED: Final = "workers killed: they did not end in time"
 WORKER_FAILED: Final = "worker failed"
 WORKER_DIED: Final = "worker died, another one takes its place"
-
-FACTS: Final = "facts"
-"""What a record of the standard library may have: fields of its line, by their names."""
 
 _LOUD_LIBRARIES = ("asyncio", "uvicorn", "uvicorn.error", "uvicorn.access")
 _LEVELS: Final = {"info": logging.INFO, "debug": logging.DEBUG}

@@ -1,7 +1,7 @@
 """Spans of what is done for a batch, by any process and at any time: parts of its sender's trace."""
 
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, Settlement
 from globeco_allocation.entrypoints.tracing.parts import PREFIX
@@ -9,11 +9,16 @@ from globeco_allocation.entrypoints.tracing.tracing import Attributes, Span, Tra
 from globeco_allocation.ports.batches import LeasedBatch
 
 
-class DeliveryStep:
-    """An attempt to deliver a file that is told of."""
+class Step:
+    """A step, such as an attempt to deliver a file, that is told of."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
+
+    def ended(self, result: str, *, well: bool) -> None:
+        """Note that the step is over, and how."""
+        if not well:
+            self._span.failed(result)
 
     def settled(self, settlement: Settlement) -> None:
         """Note how the attempt ended; what is refused for good is no failure of ours."""
@@ -33,14 +38,17 @@ class DeliveryStep:
             self._span.failed("attempt failed")
 
 
-def batch_step(tracing: Tracing, work: LeasedBatch) -> AbstractContextManager[Span]:
+@contextmanager
+def batch_step(tracing: Tracing, work: LeasedBatch) -> Generator[Step]:
     """Tell of the writing of a batch's files."""
     batch = work.batch
-    return tracing.span("write files", attributes={f"{PREFIX}batch_id": batch.id}, parent=batch.terms.trace)
+    attributes = {f"{PREFIX}batch_id": batch.id}
+    with tracing.span("write files", attributes=attributes, parent=batch.terms.trace) as span:
+        yield Step(span)
 
 
 @contextmanager
-def delivery_step(tracing: Tracing, delivery: Delivery) -> Generator[DeliveryStep]:
+def delivery_step(tracing: Tracing, delivery: Delivery) -> Generator[Step]:
     """Tell of an attempt to deliver a file, or of going on with one that another process began."""
     attributes: Attributes = {
         f"{PREFIX}batch_id": delivery.batch_id,
@@ -50,4 +58,4 @@ def delivery_step(tracing: Tracing, delivery: Delivery) -> Generator[DeliverySte
         f"{PREFIX}taken_over": delivery.under_way,
     }
     with tracing.span("deliver file", attributes=attributes, parent=delivery.trace) as span:
-        yield DeliveryStep(span)
+        yield Step(span)
