@@ -100,6 +100,18 @@ def test_it_says_when_the_collector_takes_traces_again(
     assert not any("s3cret" in str(line) for line in service.log)
 
 
+def test_what_opentelemetry_cannot_use_costs_traces_alone(
+    start_service: StartService, database: DatabaseAddress, trade_service: str, seen: Collector
+) -> None:
+    more = {"OTEL_ATTRIBUTE_COUNT_LIMIT": "many", "TRADE_SERVICE_URL": trade_service}
+    service = start_service(database, **tells(seen, **more))
+    wait_until(service.is_ready, "ready")
+
+    assert service.post("/api/v1/executions", [record(1)])[0] == 201
+    assert told(service, "traces cannot be sent as OTEL_... variables are set: none are collected") == 1
+    assert seen.requests == 0
+
+
 async def test_without_a_collector_a_caller_s_trace_is_handed_on_as_it_came(
     start_service: StartService, database: DatabaseAddress, tmp_path: Path
 ) -> None:

@@ -7,8 +7,9 @@ import uuid
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
+import structlog
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -48,6 +49,8 @@ _KINDS: Final = {Kind.INTERNAL: SpanKind.INTERNAL, Kind.SERVER: SpanKind.SERVER,
 
 # They tell of each failed export, and of each span that finds the queue full; `ToldExporter` tells it once.
 _TALKATIVE: Final = ("opentelemetry", "urllib3")
+
+_log: Any = structlog.get_logger("globeco_allocation.tracing")
 
 _current: ContextVar[OtelSpan | None] = ContextVar("span", default=None)
 
@@ -124,7 +127,12 @@ class OtelTracing:
         """Tell for as long as the context lasts; see `Tracing`."""
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        provider = self._provider()
+        try:
+            provider = self._provider()
+        except Exception as error:  # noqa: BLE001 - executions are taken all the same; its text may be a secret
+            _log.error(logs.TRACES_NOT_SET_UP, reason=type(error).__name__)
+            yield
+            return
         self._tracer = provider.get_tracer("globeco_allocation", __version__)
         logs.show_traces(_ids)
         try:
