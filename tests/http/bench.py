@@ -116,7 +116,7 @@ class Bench:
         )
         async with (
             replica as working,
-            PendingLookups(look_up, self.pending, self.metrics) as pending_lookups,
+            PendingLookups(look_up, self.metrics) as pending_lookups,
         ):
             yield Services(
                 executions=self.executions,
