@@ -35,7 +35,7 @@ class Bench:
         self.metrics = Metrics()
         self.missing = 0
         self.schema_looks = 0
-        self.pool = PoolCounts(open=3, idle=1, most=5, waiting=4, acquired=7, acquire_seconds=0.5, timeouts=2)
+        self.pool = PoolCounts(open=3, idle=1, most=5, waiting=4, acquired=7, acquire_seconds=0.5, failures=2)
 
     async def migrations_missing(self) -> int:
         self.schema_looks += 1
@@ -144,7 +144,7 @@ async def test_the_pool_and_the_work_under_way_are_shown(bench: Bench) -> None:
     async with bench.measured():
         await until(lambda: bench.metric("database_pool_waiting") == 4)
         bench.pool = PoolCounts(
-            open=3, idle=1, most=5, waiting=0, acquired=9, acquire_seconds=0.75, timeouts=2
+            open=3, idle=1, most=5, waiting=0, acquired=9, acquire_seconds=0.75, failures=2
         )
         await until(lambda: bench.metric("database_pool_waiting") == 0)
 
@@ -153,7 +153,7 @@ async def test_the_pool_and_the_work_under_way_are_shown(bench: Bench) -> None:
     assert bench.metric("database_pool_max_connections") == 5
     assert bench.metric("database_pool_acquired_total") == 9
     assert bench.metric("database_pool_acquire_seconds_total") == 0.75
-    assert bench.metric("database_pool_acquire_timeouts_total") == 2
+    assert bench.metric("database_pool_acquire_failures_total") == 2
     assert bench.metric('dispatch_steps_under_way{step="write"}') == 2
     assert bench.metric('dispatch_steps_under_way{step="deliver"}') == 1
 

@@ -75,8 +75,8 @@ class StateMetrics:
         self._pool_seconds = self._counter(
             "database_pool_acquire_seconds", "Seconds that callers have waited for a connection, in all."
         )
-        self._pool_timeouts = self._counter(
-            "database_pool_acquire_timeouts", "Callers to whom no connection could be given in time."
+        self._pool_failures = self._counter(
+            "database_pool_acquire_failures", "Callers who got no connection: none was free in time, or the server gave none."
         )
         self._pool_before = PoolCounts(0, 0, 0, 0, 0, 0.0, 0)
         self._lag = Histogram(
@@ -117,7 +117,7 @@ class StateMetrics:
         self._pool_waiting.set(use.waiting)
         self._pool_acquired.inc(use.acquired - before.acquired)
         self._pool_seconds.inc(use.acquire_seconds - before.acquire_seconds)
-        self._pool_timeouts.inc(use.timeouts - before.timeouts)
+        self._pool_failures.inc(use.failures - before.failures)
 
     def loop_was_late(self, seconds: float) -> None:
         """Note by how much the event loop came late to a timer."""

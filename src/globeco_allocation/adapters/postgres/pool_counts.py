@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS
+
 
 @dataclass(frozen=True, slots=True)
 class PoolCounts:
@@ -17,7 +19,7 @@ class PoolCounts:
         waiting: Callers who wait for one.
         acquired: How often one was had, since the start.
         acquire_seconds: How long callers have waited for one, in all, since the start.
-        timeouts: How often none was had in time, since the start.
+        failures: How often none was had: none was free in time, or the server gave none. Since the start.
     """
 
     open: int
@@ -26,7 +28,7 @@ class PoolCounts:
     waiting: int
     acquired: int
     acquire_seconds: float
-    timeouts: int
+    failures: int
 
 
 class Lending:
@@ -37,7 +39,7 @@ class Lending:
         self._waiting = 0
         self._acquired = 0
         self._seconds = 0.0
-        self._timeouts = 0
+        self._failures = 0
 
     @property
     def counts(self) -> PoolCounts:
@@ -50,21 +52,21 @@ class Lending:
             waiting=self._waiting,
             acquired=self._acquired,
             acquire_seconds=self._seconds,
-            timeouts=self._timeouts,
+            failures=self._failures,
         )
 
     async def acquire(self, seconds: float) -> asyncpg.Connection:
         """Wait for a connection; the caller releases it.
 
         Raises:
-            TimeoutError: none was to be had within *seconds*.
+            TimeoutError: none was free within *seconds*; or what the driver raises when the server gives none.
         """
         begun = time.monotonic()
         self._waiting += 1
         try:
             connection = await self._pool.acquire(timeout=seconds)
-        except TimeoutError:
-            self._timeouts += 1
+        except DRIVER_ERRORS:
+            self._failures += 1
             raise
         finally:
             self._waiting -= 1
