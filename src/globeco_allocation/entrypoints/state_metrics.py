@@ -76,7 +76,8 @@ class StateMetrics:
             "database_pool_acquire_seconds", "Seconds that callers have waited for a connection, in all."
         )
         self._pool_failures = self._counter(
-            "database_pool_acquire_failures", "Callers who got no connection: none was free in time, or the server gave none."
+            "database_pool_acquire_failures",
+            "Callers who got no connection: none was free in time, or the server gave none.",
         )
         self._pool_before = PoolCounts(0, 0, 0, 0, 0, 0.0, 0)
         self._lag = Histogram(

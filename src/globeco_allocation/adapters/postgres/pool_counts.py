@@ -59,7 +59,7 @@ class Lending:
         """Wait for a connection; the caller releases it.
 
         Raises:
-            TimeoutError: none was free within *seconds*; or what the driver raises when the server gives none.
+            TimeoutError: none was free within *seconds*; what the driver raises: the server gives none.
         """
         begun = time.monotonic()
         self._waiting += 1
