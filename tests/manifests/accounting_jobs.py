@@ -1,8 +1,8 @@
 """The accounting CLI's Jobs as the service makes them under an installation's settings."""
 
-import json
 from typing import cast
 
+import msgspec
 from tests.kubernetes.job_runs import order_of
 from tests.kubernetes.objects import Json
 from tests.manifests.installations import Installation
@@ -16,4 +16,4 @@ def job_of(installation: Installation) -> Json:
     """Return a Job, whether or not the installation starts any."""
     environment = installation.environment(installation.service_pod.container("globeco-allocation-service"))
     made = job(order_of(), job_template(settings_of(installation), environment))
-    return cast("Json", json.loads(json.dumps(made.to_dict())))
+    return cast("Json", msgspec.to_builtins(made))

@@ -71,6 +71,12 @@ def _accumulated(directory: Path, documents: Documents) -> Documents:
         documents += _accumulated(path, []) if path.is_dir() else _read(path)
     for name in parts(wanted, "components"):
         _accumulated(directory / str(name), documents)
+    _change(directory, wanted, documents)
+    return documents
+
+
+def _change(directory: Path, wanted: Json, documents: Documents) -> None:
+    """Generate, and then change what is there, in kustomize's order."""
     for kind, key in (("ConfigMap", "configMapGenerator"), ("Secret", "secretGenerator")):
         for generator in parts(wanted, key):
             _generate(directory, kind, generator, documents)
@@ -82,7 +88,6 @@ def _accumulated(directory: Path, documents: Documents) -> Documents:
     if "namespace" in wanted:
         for one in documents:
             one["metadata"]["namespace"] = wanted["namespace"]
-    return documents
 
 
 def _read(path: Path) -> Documents:
@@ -95,10 +100,13 @@ def _generate(directory: Path, kind: str, generator: Json, documents: Documents)
     if unknown or generator.get("behavior", "create") not in {"create", "merge"}:
         raise ValueError(f"{directory}: nothing is known here of {sorted(unknown)}, or of this behavior")
     lines = [str(one) for one in parts(generator, "literals")]
-    for name in parts(generator, "envs"):
-        lines += (directory / str(name)).read_text("utf-8").splitlines()
-    pairs = (line.split("=", 1) for line in lines if line.strip() and not line.startswith("#"))
-    data = {name: value for name, value in pairs}
+    for file in parts(generator, "envs"):
+        lines += (directory / str(file)).read_text("utf-8").splitlines()
+    data: dict[str, str] = {}
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            data[name] = value
     if kind == "Secret":
         data = {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
     if generator.get("behavior") == "merge":
@@ -169,7 +177,7 @@ def _objects(thing: object) -> Iterator[Json]:
 
 
 def _hash(document: Json) -> str:
-    """Return the end of a generated name: of the content in Go's JSON, which sorts keys and escapes markup."""
+    """Return the end of a generated name, made from Go's JSON of the content, which escapes markup."""
     hashed = {key: document[key] for key in ("kind", "type", "data") if key in document}
     hashed["name"] = ""  # kustomize looks for it where it is not
     text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

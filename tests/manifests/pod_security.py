@@ -1,4 +1,4 @@
-"""The Pod Security Standard "restricted", as Kubernetes' documentation states it for 1.33; it holds "baseline"."""
+"""The Pod Security Standard "restricted" of Kubernetes 1.33, as its documentation states it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -66,17 +66,7 @@ def _of_one(container: Json, spec: Json) -> Iterator[str]:
     own = part(container, "securityContext")
     both = part(spec, "securityContext") | own
     yield from _of_context(own)
-    if own.get("privileged"):
-        yield "privileged"
-    if own.get("allowPrivilegeEscalation") is not False:
-        yield "allowPrivilegeEscalation is not false"
-    if "ALL" not in parts(own, "capabilities", "drop"):
-        yield "not all capabilities are dropped"
-    added: list[Any] = parts(own, "capabilities", "add")
-    if set(added) - {"NET_BIND_SERVICE"}:
-        yield "capabilities are added"
-    if own.get("procMount") not in {None, "Default"}:
-        yield "procMount"
+    yield from _of_rights(own)
     if both.get("runAsNonRoot") is not True:
         yield "runAsNonRoot is not true"
     if part(both, "seccompProfile").get("type") not in _SECCOMP:
@@ -87,6 +77,21 @@ def _of_one(container: Json, spec: Json) -> Iterator[str]:
         for action in ("httpGet", "tcpSocket"):
             if part(container, *path, action).get("host"):
                 yield f"a host in {'.'.join(path)}"
+
+
+def _of_rights(own: Json) -> Iterator[str]:
+    if own.get("privileged"):
+        yield "privileged"
+    if own.get("allowPrivilegeEscalation") is not False:
+        yield "allowPrivilegeEscalation is not false"
+    dropped: list[Any] = parts(own, "capabilities", "drop")
+    if "ALL" not in dropped:
+        yield "not all capabilities are dropped"
+    added: list[Any] = parts(own, "capabilities", "add")
+    if set(added) - {"NET_BIND_SERVICE"}:
+        yield "capabilities are added"
+    if own.get("procMount") not in {None, "Default"}:
+        yield "procMount"
 
 
 def _of_context(context: Json) -> Iterator[str]:

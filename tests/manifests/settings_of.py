@@ -26,7 +26,7 @@ def environment_here(
     installation: Installation, pod: PodTemplate, container: str, directory: Path
 ) -> dict[str, str]:
     """Return a container's environment, with the files of its secrets made in a directory here."""
-    files = {path: content for path, content in mounted_files(installation, pod, container).items()}
+    files = mounted_files(installation, pod, container)
     found = dict(installation.environment(pod.container(container)))
     for variable, value in found.items():
         if value in files:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -51,10 +52,10 @@ def by_identity(documents: Documents) -> dict[tuple[str, str], Json]:
 def ordered(thing: Json) -> Json:
     """Put the lists that patches add to into one order: it means nothing, and kustomize has its own."""
     for key, value in thing.items():
-        entries: list[Json] = value if isinstance(value, list) else [value]
+        entries = cast("list[Any]", value if isinstance(value, list) else [value])
         for one in entries:
             if isinstance(one, dict):
-                ordered(one)
+                ordered(cast("Json", one))
         if key in MERGED_BY and isinstance(value, list):
             thing[key] = sorted(entries, key=lambda one: one[MERGED_BY[key]])
     return thing
