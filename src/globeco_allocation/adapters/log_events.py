@@ -18,7 +18,8 @@ OVERDUE_NOT_SOUGHT: Final = "runs past their time could not be looked for"
 JOB_WAITS: Final = "Job waits for the end of another one"
 JOB_NOT_ANSWERED: Final = "creation of a Job was not answered"
 JOB_WATCH_ENDED: Final = "watch of a Job ended"
-KUBERNETES_COMPLAINS: Final = "Kubernetes API answers with an error"
+KUBERNETES_REFUSES: Final = "Kubernetes API refuses"
+KUBERNETES_ANSWERS: Final = "Kubernetes API refuses no more"
 
 
 FACTS: Final = "facts"

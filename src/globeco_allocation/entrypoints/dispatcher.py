@@ -27,6 +27,7 @@ from globeco_allocation.entrypoints.fitness import Fitness
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.progress import Progress
+from globeco_allocation.entrypoints.send_report import SUBPROCESS
 from globeco_allocation.entrypoints.tracing.steps import Step, batch_step, delivery_step
 from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 from globeco_allocation.entrypoints.trouble import PATIENCE_SECONDS, Trouble, until
@@ -82,6 +83,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         files: Where files are written.
         accounting: The accounting CLI; None where none is set.
         metrics: Where steps and attempts are counted.
+        runner: How the accounting CLI is run, for the metrics.
         lanes: How many deliveries may be carried on side by side.
         may_begin: Asked until it says yes: before its tables are there, the database is left alone.
         grace_seconds: How long the end waits for files that are being written.
@@ -97,6 +99,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         accounting: AccountingCli | None,
         metrics: Metrics,
         *,
+        runner: str = SUBPROCESS,
         lanes: int = 1,
         may_begin: Callable[[], bool] = lambda: True,
         grace_seconds: float = 2.0,
@@ -106,6 +109,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         self._work_off = work_off
         self._deliveries = deliveries
         self._metrics = metrics
+        self._runner = runner
         self._lanes = lanes
         self._may_begin = may_begin
         self._rests = rests or Rests()
@@ -130,6 +134,11 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
     def to_write(self) -> int:
         """How many batches of this process are being written, or wait for their turn."""
         return len(self._writing)
+
+    @property
+    def to_deliver(self) -> int:
+        """How many deliveries this process carries on."""
+        return len(self._delivering)
 
     @property
     def next_step(self) -> asyncio.Event:
@@ -243,7 +252,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             "unknown": outcome.unknown_count,
             "reason": outcome.error,
         }
-        self._metrics.attempt_ended(settlement)
+        self._metrics.attempt_ended(settlement, self._runner)
         if settlement.collision:
             _log.error(logs.COLLISION, **facts)
         elif settlement.confirming:  # each good Job: it prints no counts, and is no failure

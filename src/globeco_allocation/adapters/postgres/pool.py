@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass
 
 import asyncpg
@@ -10,6 +11,7 @@ from asyncpg.protocol import NO_TIMEOUT
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.pieces import Pieces
+from globeco_allocation.adapters.postgres.pool_counts import Lending, PoolCounts
 from globeco_allocation.adapters.postgres.transaction import transaction
 from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS, translated
 from globeco_allocation.adapters.postgres.watching import Watch, watched
@@ -51,7 +53,7 @@ class Pool:
     broken connections are replaced as they are asked for.
 
     Attributes:
-        watch: Watches each use; whoever shares round trips over `held` is to have them watched. None: nobody.
+        watch: Watches each use but those over `held`, which whoever shares it is to have watched; or None.
     """
 
     def __init__(
@@ -61,10 +63,18 @@ class Pool:
         self._bounds = bounds
         self._pooler = pooler
         self.watch = watch
+        self._lending = Lending(pool)
 
     def unwatched(self) -> "Pool":
         """Return the same connections, for what goes on beside all else and is not worth watching."""
-        return Pool(self._pool, self._bounds, self._pooler)
+        same = copy(self)
+        same.watch = None
+        return same
+
+    @property
+    def counts(self) -> PoolCounts:
+        """How its connections are used now, and were until now."""
+        return self._lending.counts
 
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """Run one statement as a transaction of its own, and return its rows."""
@@ -164,7 +174,7 @@ class Pool:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[asyncpg.Connection]:
-        connection = await self._pool.acquire(timeout=self._bounds.acquire)
+        connection = await self._lending.acquire(self._bounds.acquire)
         try:
             with _ended_if_left(connection):
                 yield connection
@@ -216,8 +226,7 @@ async def open_pool(
 ) -> AsyncGenerator[Pool]:
     """Open connections as they are needed, and close them all at the end, within `Bounds.close`.
 
-    With *min_size* 0 it opens without a database; each use tells whether there is one. Each is watched by
-    *watch*.
+    With *min_size* 0 it opens without a database; each use, which *watch* sees, tells whether there is one.
 
     Raises:
         StoreUnavailableError: *min_size* connections could not be had.
@@ -288,5 +297,4 @@ def _ms(seconds: float) -> str:
 
 
 def _client_bound(seconds: float) -> float:
-    # The server's own limit should come first: it ends the statement and keeps the connection.
-    return seconds + 1
+    return seconds + 1  # the server's own comes first: it ends the statement and keeps the connection

@@ -1,4 +1,4 @@
--- depends: 0006.execution-count
+-- depends: 0007.outstanding-work
 
 -- Of which trace a batch is part: whoever carries it on, now or after a restart, continues its sender's trace.
 
