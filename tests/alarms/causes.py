@@ -1,5 +1,6 @@
 """The causes of all alerts, made for real, and undone."""
 
+import resource
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psutil
 from tests.alarms.stage import Place
+from tests.http.bench import report
 from tests.process.database_relay import DatabaseRelay
 
 from globeco_allocation.adapters.postgres.direct_connection import connect
@@ -17,6 +19,7 @@ from globeco_allocation.adapters.postgres.migrations_folder import migrations_fo
 
 Undo = Callable[[], object]
 _GROUPS = Path("/sys/fs/cgroup")
+_MEMORY = 64 * 2**20
 _NEWEST = "0007.outstanding-work"
 
 
@@ -104,7 +107,7 @@ def _database_away(place: Place) -> Undo:
 
 
 def _small_pool(place: Place, _stack: ExitStack) -> None:
-    place.settings["DB_POOL_SIZE"] = "2"
+    place.settings["DB_POOL_SIZE"] = "3"
 
 
 def _table_locked(place: Place) -> Undo:
@@ -139,6 +142,17 @@ def _directory_gone(place: Place) -> Undo:
         aside.rename(place.files)
 
     return undo
+
+
+def _no_room(place: Place) -> Undo:
+    """Let the service write four kibibytes of a file and no more, as a disk does that is full."""
+    assert place.service is not None
+    pid = place.service.pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    place.call("/api/v1/executions", [report(key) for key in range(1, 101)])
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))
+    place.send()
+    return lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
 
 
 def _schema_rolled_back(place: Place, _stack: ExitStack) -> None:
@@ -209,7 +223,7 @@ def _memory_group() -> Path | None:
         group = root / "globeco-allocation-alarms"
         with suppress(OSError):
             group.mkdir(exist_ok=True)
-            (group / file).write_text(str(70 * 2**20))
+            (group / file).write_text(str(_MEMORY))
             return group
     return None
 
@@ -266,9 +280,16 @@ CAUSES = (
     Cause(
         "disk",
         "OUTPUT_DIR is gone",
-        ("AllocationReplicaNotFit", "AllocationNobodyDelivers", "AllocationBatchNotWritten"),
+        ("AllocationReplicaNotFit", "AllocationNobodyDelivers"),
         _with_trade_service,
         _directory_gone,
+    ),
+    Cause(
+        "full",
+        "files cannot be written to their end",
+        ("AllocationBatchNotWritten",),
+        _with_trade_service,
+        _no_room,
     ),
     Cause("schema", "a migration is missing", ("AllocationSchemaBehind",), _schema_rolled_back, _old_schema),
     Cause(

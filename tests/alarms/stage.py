@@ -84,7 +84,13 @@ class Place:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(lambda: self.get("/healthz") == 200, f"{self.name} answers")
+        wait_until(self._answers_or_ended, f"{self.name} answers")
+        if self.service.poll() is not None:
+            raise RuntimeError(f"{self.name} ended: {(self.directory / 'log').read_text()[-2000:]}")
+
+    def _answers_or_ended(self) -> bool:
+        assert self.service is not None
+        return self.service.poll() is not None or self.get("/healthz") == 200
 
     def trade_service(self) -> None:
         """Start its Trade Service, which knows every execution."""
