@@ -4,11 +4,11 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -35,6 +35,9 @@ from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.files import TransactionFiles
 from globeco_allocation.ports.resolutions import Resolutions
+
+if TYPE_CHECKING:
+    from globeco_allocation.adapters.kubernetes_job import JobTemplate
 
 _PREPARE_SECONDS = 10.0
 
@@ -160,18 +163,31 @@ async def _open_accounting(stack: AsyncExitStack, settings: Settings, mode: str)
     return SubprocessCli(template, settings.output_dir, settings.cli_timeout_seconds)
 
 
-def _kubernetes_jobs(settings: Settings) -> AbstractAsyncContextManager[AccountingCli]:
-    # Loaded only where it is used: it is an extra, and not small.
-    from globeco_allocation.adapters.kubernetes_job import JobTemplate, KubernetesJobCli  # noqa: PLC0415
+def job_template(settings: Settings, environ: Mapping[str, str]) -> "JobTemplate":
+    """Return what all Jobs of the accounting CLI have in common under these settings.
+
+    Args:
+        settings: How the Jobs are set up.
+        environ: Where it stands, for the CLI, how Portfolio Accounting is reached.
+    """
+    from globeco_allocation.adapters.kubernetes_job import JobTemplate  # noqa: PLC0415 (only where it is used)
     from globeco_allocation.adapters.kubernetes_job.template import server_variables  # noqa: PLC0415
 
-    template = JobTemplate(
+    return JobTemplate(
         image=settings.kubernetes_batch_cli_image,
         claim=settings.kubernetes_batch_nfs_pvc_name,
         timeout_seconds=settings.kubernetes_batch_job_timeout_seconds,
         service_account=settings.kubernetes_batch_service_account_name,
-        variables=server_variables(os.environ),
+        fs_group=settings.kubernetes_batch_fs_group,
+        variables=server_variables(environ),
     )
+
+
+def _kubernetes_jobs(settings: Settings) -> AbstractAsyncContextManager[AccountingCli]:
+    # Loaded only where it is used: it is an extra, and not small.
+    from globeco_allocation.adapters.kubernetes_job import KubernetesJobCli  # noqa: PLC0415
+
+    template = job_template(settings, os.environ)
     return KubernetesJobCli(template, settings.output_dir, namespace=settings.kubernetes_batch_namespace)
 
 
