@@ -10,7 +10,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.alarms.causes import CAUSES, KILLED, Cause, Undo
+from tests.alarms.causes import CAUSES, KILLED, Cause
+from tests.alarms.making import Undo
 from tests.alarms.prometheus import FACTOR, Prometheus, prometheus
 from tests.alarms.stage import Place, free_port
 

@@ -1,26 +1,34 @@
-"""The causes of all alerts, made for real, and undone."""
+"""The causes of all alerts."""
 
-import resource
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
+from tests.alarms.making import (
+    Undo,
+    alone,
+    cli_fails,
+    cli_hangs,
+    database_away,
+    database_made_anew,
+    deferring,
+    directory_gone,
+    limited,
+    little_memory,
+    loop_stalled,
+    no_room,
+    nobody_sends,
+    old_schema,
+    portfolio_unknown,
+    record_refused,
+    relayed,
+    schema_rolled_back,
+    small_pool,
+    table_locked,
+    trade_service_down,
+    with_trade_service,
+)
 from tests.alarms.stage import Place
-from tests.http.bench import report
-from tests.process.database_relay import DatabaseRelay
-
-from globeco_allocation.adapters.postgres.direct_connection import connect
-from globeco_allocation.adapters.postgres.migrations_folder import migrations_folder
-
-Undo = Callable[[], object]
-_GROUPS = Path("/sys/fs/cgroup")
-_MEMORY = 64 * 2**20
-_NEWEST = "0007.outstanding-work"
 
 
 @dataclass(frozen=True)
@@ -42,279 +50,69 @@ class Cause:
     make: Callable[[Place], Undo]
 
 
-def _with_trade_service(place: Place, _stack: ExitStack) -> None:
-    place.trade_service()
-
-
-def _alone(_place: Place, _stack: ExitStack) -> None:
-    pass
-
-
-def _trade_service_down(place: Place) -> Undo:
-    place.again_and_again(place.post)
-    place.end_trade_service()
-    return place.trade_service
-
-
-def _cli_fails(place: Place) -> Undo:
-    place.does("exit-1")
-    place.post()
-    place.send()
-
-    def undo() -> None:
-        place.does("")
-        place.call("/api/v1/batches/2/resend", {})
-
-    return undo
-
-
-def _record_refused(place: Place) -> Undo:
-    place.post()
-    place.post(securityId="S1")  # Portfolio Accounting wants 24 characters
-    place.send()
-    return lambda: place.run("batches", "resolve", "2", "--all", "--reason", "booked by hand")
-
-
-def _cli_hangs(place: Place) -> Undo:
-    place.does("hang")
-    place.post()
-    place.send()
-
-    def undo() -> None:
-        place.does("")
-        assert place.service is not None
-        for child in psutil.Process(place.service.pid).children(recursive=True):
-            with suppress(psutil.Error):
-                child.kill()
-
-    return undo
-
-
-def _relayed(place: Place, stack: ExitStack) -> None:
-    relay = stack.enter_context(DatabaseRelay(place.database))
-    relay.mend()
-    _RELAYS[place.name] = relay
-    place.settings |= {"DB_HOST": relay.address.host, "DB_PORT": str(relay.address.port)}
-
-
-_RELAYS: dict[str, DatabaseRelay] = {}
-
-
-def _database_away(place: Place) -> Undo:
-    place.again_and_again(lambda: place.get("/api/v1/executions"))
-    _RELAYS[place.name].cut()
-    return _RELAYS[place.name].mend
-
-
-def _small_pool(place: Place, _stack: ExitStack) -> None:
-    place.settings["DB_POOL_SIZE"] = "3"
-
-
-def _table_locked(place: Place) -> Undo:
-    """Lock the table as a person's session does: statements wait, and hold the connections meanwhile."""
-    done = threading.Event()
-
-    def lock() -> None:
-        with connect(place.database, {}) as session, session.transaction():
-            session.execute("LOCK TABLE execution IN ACCESS EXCLUSIVE MODE")
-            done.wait(300)
-
-    threading.Thread(target=lock, daemon=True).start()
-    ends = [place.again_and_again(lambda: place.get("/api/v1/executions"), 0.01) for _ in range(6)]
-
-    def undo() -> None:
-        done.set()
-        for end in ends:
-            end()
-
-    return undo
-
-
-def _directory_gone(place: Place) -> Undo:
-    place.post()
-    aside = place.files.with_name("aside")
-    place.files.rename(aside)
-    place.files.touch()  # a volume that is not what it was
-    place.send()
-
-    def undo() -> None:
-        place.files.unlink()
-        aside.rename(place.files)
-
-    return undo
-
-
-def _no_room(place: Place) -> Undo:
-    """Let the service write four kibibytes of a file and no more, as a disk does that is full."""
-    assert place.service is not None
-    pid = place.service.pid
-    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    place.call("/api/v1/executions", [report(key) for key in range(1, 101)])
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))
-    place.send()
-    return lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
-
-
-def _schema_rolled_back(place: Place, _stack: ExitStack) -> None:
-    script = (migrations_folder() / f"{_NEWEST}.rollback.sql").read_text()
-    with connect(place.database, {}) as owner:
-        owner.execute(script.encode())
-        owner.execute("DELETE FROM _yoyo_migration WHERE migration_id = %s", (_NEWEST,))
-
-
-def _old_schema(place: Place) -> Undo:
-    return lambda: place.run("migrate")
-
-
-def _database_made_anew(place: Place) -> Undo:
-    """Book something, then begin with an empty database: its ids are known there already."""
-    place.post()
-    place.send()
-    with connect(place.database, {}) as owner:
-        owner.execute(
-            "TRUNCATE execution, batch_claim, delivery, delivery_reject, delivery_stop, delivery_resolution"
-            " RESTART IDENTITY CASCADE"
-        )
-    place.post()
-    place.send()
-
-    def undo() -> None:
-        place.run("batches", "resolve", "--stop", "--reason", "renumbered")
-
-    return undo
-
-
-def _nobody_sends(place: Place) -> Undo:
-    place.post()
-    return place.send
-
-
-def _deferring(place: Place, _stack: ExitStack) -> None:
-    place.settings |= {"TRADE_SERVICE_DEFER": "true", "TRADE_SERVICE_DEFER_MAX_AGE_SECONDS": "75"}
-
-
-def _portfolio_unknown(place: Place) -> Undo:
-    place.post()
-
-    def undo() -> None:
-        place.trade_service()
-        time.sleep(12)  # the circuit breaker stays open for ten seconds
-        place.run("pending", "retry")
-
-    return undo
-
-
-def _loop_stalled(place: Place) -> Undo:
-    """Take the CPU away for most of the time, as a container's quota does."""
-    assert place.service is not None
-    service = place.service
-
-    def stall() -> None:
-        service.send_signal(signal.SIGSTOP)
-        time.sleep(0.9)
-        service.send_signal(signal.SIGCONT)
-
-    return place.again_and_again(stall, 0.1)
-
-
-def _memory_group() -> Path | None:
-    """Make a control group that limits memory; None where we may not."""
-    for root, file in ((_GROUPS / "memory", "memory.limit_in_bytes"), (_GROUPS, "memory.max")):
-        group = root / "globeco-allocation-alarms"
-        with suppress(OSError):
-            group.mkdir(exist_ok=True)
-            (group / file).write_text(str(_MEMORY))
-            return group
-    return None
-
-
-def _limited(place: Place, stack: ExitStack) -> None:
-    group = _memory_group()
-    if group is None:
-        return
-    stack.callback(_removed, group)
-    place.command = ("sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh")
-
-
-def _removed(group: Path) -> None:
-    with suppress(OSError):
-        group.rmdir()
-
-
-def _little_memory(place: Place) -> Undo:
-    def undo() -> None:
-        assert place.service is not None
-        place.service.terminate()
-        place.service.wait(20)
-        place.command = ()
-        place.start()
-
-    return undo
-
-
 CAUSES = (
     Cause(
         "breaker",
         "the Trade Service is ended",
         ("AllocationBreakerOpen", "AllocationRecordsFail"),
-        _with_trade_service,
-        _trade_service_down,
+        with_trade_service,
+        trade_service_down,
     ),
-    Cause("failing", "the CLI fails", ("AllocationDeliveryFailed",), _with_trade_service, _cli_fails),
+    Cause("failing", "the CLI fails", ("AllocationDeliveryFailed",), with_trade_service, cli_fails),
     Cause(
         "refusing",
         "Portfolio Accounting refuses a record",
         ("AllocationRecordsRejected",),
-        _with_trade_service,
-        _record_refused,
+        with_trade_service,
+        record_refused,
     ),
-    Cause("hanging", "the CLI hangs", ("AllocationDeliveryTakesTooLong",), _with_trade_service, _cli_hangs),
+    Cause("hanging", "the CLI hangs", ("AllocationDeliveryTakesTooLong",), with_trade_service, cli_hangs),
     Cause(
         "database",
         "the database is cut off",
         ("AllocationErrorBudgetBurnsFast", "AllocationErrorBudgetBurns", "AllocationDatabaseNotRead"),
-        _relayed,
-        _database_away,
+        relayed,
+        database_away,
     ),
-    Cause("pool", "a session locks the table", ("AllocationPoolExhausted",), _small_pool, _table_locked),
+    Cause("pool", "a session locks the table", ("AllocationPoolExhausted",), small_pool, table_locked),
     Cause(
         "disk",
         "OUTPUT_DIR is gone",
         ("AllocationReplicaNotFit", "AllocationNobodyDelivers"),
-        _with_trade_service,
-        _directory_gone,
+        with_trade_service,
+        directory_gone,
     ),
     Cause(
         "full",
         "files cannot be written to their end",
         ("AllocationBatchNotWritten",),
-        _with_trade_service,
-        _no_room,
+        with_trade_service,
+        no_room,
     ),
-    Cause("schema", "a migration is missing", ("AllocationSchemaBehind",), _schema_rolled_back, _old_schema),
+    Cause("schema", "a migration is missing", ("AllocationSchemaBehind",), schema_rolled_back, old_schema),
     Cause(
         "collision",
         "the database is made anew",
         ("AllocationDeliveryStopped",),
-        _with_trade_service,
-        _database_made_anew,
+        with_trade_service,
+        database_made_anew,
     ),
     Cause(
         "waiting",
         "nobody sends",
         ("AllocationExecutionsWaitTooLong",),
-        _with_trade_service,
-        _nobody_sends,
+        with_trade_service,
+        nobody_sends,
     ),
     Cause(
         "pending",
         "the Trade Service never answers",
         ("AllocationPendingTooLong", "AllocationPendingGivenUp"),
-        _deferring,
-        _portfolio_unknown,
+        deferring,
+        portfolio_unknown,
     ),
-    Cause("loop", "the process gets no CPU", ("AllocationEventLoopLag",), _alone, _loop_stalled),
-    Cause("memory", "the container is too small", ("AllocationMemoryNearLimit",), _limited, _little_memory),
+    Cause("loop", "the process gets no CPU", ("AllocationEventLoopLag",), alone, loop_stalled),
+    Cause("memory", "the container is too small", ("AllocationMemoryNearLimit",), limited, little_memory),
 )
 """But for a replica that is killed, and for all of them: those come last."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.alarms.prometheus import FILES
 from tests.http.bench import report
 from tests.process.service_process import ServiceProcess, wait_until
 
@@ -35,7 +36,7 @@ Scrape = Mapping[str, tuple[str, set[str]]]
 
 
 def rules() -> Iterator[dict[str, Any]]:
-    for name in ("recording.yaml", "alerts.yaml"):
+    for name in FILES:
         for group in yaml.safe_load((PROMETHEUS / name).read_text())["groups"]:
             yield from group["rules"]
 
@@ -288,3 +289,12 @@ def test_the_dashboards_panels_have_ids_places_and_rows_as_grafana_wants_them() 
                 chr(65 + number) for number in range(len(panel["targets"]))
             ]
             assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+def test_the_stack_of_containers_loads_every_rule() -> None:
+    loaded = yaml.safe_load((ROOT / "deploy" / "compose" / "prometheus.yml").read_text())["rule_files"]
+    mounted = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["prometheus"]["volumes"]
+
+    for name in FILES:
+        assert f"/etc/prometheus/{name}" in loaded
+        assert f"./deploy/prometheus/{name}:/etc/prometheus/{name}:ro" in mounted
