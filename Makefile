@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate chaos bench bench-smoke manifests lint format wheel clean
+.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -35,6 +35,10 @@ simulate: wheel ## Ten thousand histories of crashes, pauses and faults; SEED=7 
 chaos: wheel ## Real processes killed at every step, then 50 histories of anything at any time; HISTORIES=500 plays more
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	CHAOS_HISTORIES=$(or $(HISTORIES),50) $(RUN) pytest tests/chaos $(ARGS)
+
+alarms: wheel ## Every alert in a real Prometheus: its cause is made, it fires, it ends; some minutes
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	$(RUN) tests.alarms
 
 bench: wheel ## Measure everything beside its limit, and write docs/performance.md; some five minutes
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group bench
