@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": "run the HTTP service until SIGTERM or Ctrl-C",
     "migrate": "bring the database's schema up to date",
     "send": "have a running service send what became ready, and wait for the outcome",
+    "smoke": "ask a running service, after a rollout, whether it works; sends and stores nothing",
     "batches": "see batches, deliver what is due, send again, settle by hand, verify files",
     "pending": "list what waits for its portfolio, or have what is in error looked up again",
     "config": "check the settings, or show what can be set",
