@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate chaos bench bench-smoke lint format wheel clean
+.PHONY: help demo dev test simulate chaos soak bench bench-smoke lint format wheel clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -35,6 +35,10 @@ simulate: wheel ## Ten thousand histories of crashes, pauses and faults; SEED=7 
 chaos: wheel ## Real processes killed at every step, then 50 histories of anything at any time; HISTORIES=500 plays more
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	CHAOS_HISTORIES=$(or $(HISTORIES),50) $(RUN) pytest tests/chaos $(ARGS)
+
+soak: wheel ## Ten minutes of load, faults and restarts, and docs/operations/soak.md; SECONDS=60 for a short one
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test --group bench
+	$(RUN) tests.soak $(if $(SECONDS),--seconds $(SECONDS),--report docs/operations)
 
 bench: wheel ## Measure everything beside its limit, and write docs/performance.md; some five minutes
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group bench
