@@ -1,18 +1,17 @@
 """One soak: two replicas under mixed load, while the CLI, PostgreSQL and a replica fail; then the audit."""
 
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.own_postgres import OwnPostgres, own_postgres
 from tests.chaos.stage import Stage, killed, open_stage
 from tests.process.service_process import ServiceProcess, wait_until
+from tests.process.trade_service_process import TradeServiceProcess
 from tests.soak import allowed, flaky_cli
 from tests.soak.gauges import Gauge
 from tests.soak.load import Load
@@ -197,18 +196,6 @@ class Soak:
         return found + books.faults()
 
 
-@contextmanager
-def _trade_service() -> Generator[str]:
-    command = [sys.executable, "-m", "globeco_allocation.entrypoints.simulated.trade_service", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().decode().split()[-1]
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
 def play(directory: Path, seconds: float, tell: Tell) -> Outcome:
     """Play a soak of so many seconds of load, and audit it.
 
@@ -219,8 +206,8 @@ def play(directory: Path, seconds: float, tell: Tell) -> Outcome:
     """
     with (
         own_postgres() as postgres,
-        _trade_service() as trade_service,
-        open_stage(postgres.address, directory, trade_service) as stage,
+        TradeServiceProcess() as trade_service,
+        open_stage(postgres.address, directory, trade_service.url) as stage,
     ):
         soak = Soak(stage, postgres, directory, seconds, tell)
         soak.play()

@@ -13,17 +13,17 @@ _MATERIAL = ("replica", "samples", "least", "median", "most", "growth", "files: 
 _PAGE = """\
 # The soak
 
-Written by `make soak`: two replicas, mixed load, sends every few seconds, an accounting CLI that fails one time in
-five, PostgreSQL killed and started twice, one replica of two killed and replaced. Afterwards the audit compares what
-was acknowledged with windows, files and accounting's books.
+Written by `make soak`: two replicas, mixed load, sends every few seconds, an accounting CLI that fails one
+time in five, PostgreSQL killed and started twice, one replica of two killed and replaced. Afterwards the
+audit compares what was acknowledged with windows, files and accounting's books.
 
 Begun {begun} UTC, Python {python}, {machine}.
 
 {table}
 
-Resident memory in MiB, and open files. The first {warm_up} of a replica's time are its warm-up. Growth is the median
-of the last quarter of what follows, less that of its first quarter: at most {growth} MiB and {files} files, judged
-where a replica was looked at for a minute; no sample above {most} MiB.
+Resident memory in MiB, and open files. The first {warm_up} of a replica's time are its warm-up. Growth is the
+median of the last quarter of what follows, less that of its first quarter: at most {growth} MiB and {files}
+files, judged where a replica was looked at for a minute; no sample above {most} MiB.
 
 {sizes}
 
@@ -77,8 +77,7 @@ def summary(outcome: Outcome) -> str:
 
 def write(outcome: Outcome, folder: Path) -> None:
     """Write ``soak.md`` and ``soak.png``."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (takes a second)
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415 (takes a second)
 
     figure = Figure(figsize=(9, 5.5), layout="tight")
     upper, lower = figure.subplots(2, 1, sharex=True)
@@ -96,7 +95,7 @@ def write(outcome: Outcome, folder: Path) -> None:
     lower.set_ylabel("open files")
     lower.set_ylim(bottom=0)
     lower.set_xlabel("seconds of load; grey: outages made on purpose")
-    FigureCanvasAgg(figure).print_figure(folder / "soak.png", dpi=90)
+    figure.savefig(folder / "soak.png", dpi=90)  # pyright: ignore[reportUnknownMemberType]
     (folder / "soak.md").write_text(_page(outcome), encoding="utf-8")
 
 
