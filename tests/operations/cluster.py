@@ -109,7 +109,11 @@ class Cluster:
                 self.go()
                 return _said('deployment.apps "globeco-allocation-service" deleted')
             case ["logs", "-l", _, *_]:
-                lines = [json.dumps(line, separators=(",", ":")) for one in self.replicas for line in tuple(one.log)]
+                lines = [
+                    json.dumps(line, separators=(",", ":"))
+                    for one in self.replicas
+                    for line in tuple(one.log)
+                ]
                 return _said("\n".join(lines))
             case ["create", "job", name, source] if source == f"--from={CRON_JOB}":
                 command = [sys.executable, "-m", "globeco_allocation", "send", "--url", SERVICE_URL]

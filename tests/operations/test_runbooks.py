@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.chaos.disk import small_disk
 from tests.chaos.own_postgres import own_postgres
@@ -101,7 +102,14 @@ def test_moving_from_go_and_back(
 ) -> None:
     fill(empty_database, INDEXES["as the Go implementation makes them"], FIRST_ROW, LAST_BATCH, EXECUTIONS)
     cluster = cluster_on(empty_database)
-    running = connect(empty_database, {"application_name": "go-allocation"})
+    running = psycopg.connect(
+        host=empty_database.host,
+        port=empty_database.port,
+        dbname=empty_database.name,
+        user=empty_database.user,
+        password=empty_database.password,
+        application_name="go-allocation",
+    )
     cluster.go = running.close
     book = open_book("moving-from-go.md", cluster)
 
@@ -223,6 +231,7 @@ def test_full_disk(cluster: Cluster, open_book: OpenBook) -> None:
         stage.post(cluster.replicas[0], 3)
         assert stage.send(cluster.replicas[0])[0] == 503
         assert str(stage.newest_batch()) == delivered
+        cluster.replicas[0].logged("this replica does not write or deliver files")
         book.run("look")
         book.run("room", OLD_BATCH=delivered)
         book.run("after")
@@ -292,8 +301,6 @@ def test_rotating_secrets(cluster_on: OpenCluster, open_book: OpenBook, tmp_path
 
 
 def _is_kept_out(address: DatabaseAddress) -> bool:
-    import psycopg  # noqa: PLC0415
-
     try:
         with connect(address, {}):
             return False
