@@ -30,7 +30,8 @@ def handover(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
             monkeypatch.setenv(key, value)
         capfd.readouterr()
         code = main(["handover", *arguments])
-        return code, *capfd.readouterr()
+        said = capfd.readouterr()
+        return code, said.out, said.err
 
     return run
 

@@ -1,4 +1,4 @@
-"""That `make soak` works, and that its judgements can fail; how the service bears ten minutes it tells itself."""
+"""That `make soak` works, and that what judges it can find fault."""
 
 import time
 from datetime import UTC, datetime
