@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import socketserver
 import stat
@@ -15,11 +16,13 @@ from typing import Any
 
 from tests.chaos.stage import Stage
 from tests.operations import kubectl
+from tests.operations.runbook import ROOT
 from tests.process.service_process import ServiceProcess
 
 DEPLOYMENT = "deploy/globeco-allocation-service"
 CRON_JOB = "cronjob/globeco-allocation-service-send"
 TOOLBOX = "docs/operations/toolbox.yaml"
+CRON_JOB_MANIFEST = ROOT / "k8s" / "components" / "scheduled-send" / "cron-job.yaml"
 SERVICE_URL = "http://globeco-allocation-service:8089"
 
 Answer = dict[str, Any]
@@ -108,6 +111,8 @@ class Cluster:
             case ["delete", target] if target == DEPLOYMENT and self.go is not None:
                 self.go()
                 return _said('deployment.apps "globeco-allocation-service" deleted')
+            case ["get", "pods", "-l", _, "-o", "name"]:
+                return _said("\n".join(f"pod/replica-{number}" for number in range(len(self.replicas))))
             case ["logs", "-l", _, *_]:
                 lines = [
                     json.dumps(line, separators=(",", ":"))
@@ -115,20 +120,24 @@ class Cluster:
                     for line in tuple(one.log)
                 ]
                 return _said("\n".join(lines))
-            case ["create", "job", name, source] if source == f"--from={CRON_JOB}":
-                command = [sys.executable, "-m", "globeco_allocation", "send", "--url", SERVICE_URL]
-                self._jobs[name] = self._ran(command)
-                return _said(f"job.batch/{name} created")
-            case ["wait", "--for=condition=complete", job, *_]:
-                return _said(code=self._jobs[job.removeprefix("job/")].returncode)
-            case ["logs", job] if job.startswith("job/"):
-                return _said(self._jobs[job.removeprefix("job/")].stdout)
             case ["patch", "cronjob", "globeco-allocation-service-send", "-p", text]:
                 assert isinstance(json.loads(text)["spec"]["suspend"], bool)
                 return _said("cronjob.batch/globeco-allocation-service-send patched")
             case ["create", "secret", "generic", name, source, "--dry-run=client", "-o", "yaml"]:
                 key, _, file = source.removeprefix("--from-file=").partition("=")
                 return _said(json.dumps({"name": name, "key": key, "file": file}))
+            case other:
+                return self._of_jobs(other)
+
+    def _of_jobs(self, arguments: list[str]) -> Answer:
+        match arguments:
+            case ["create", "job", name, source] if source == f"--from={CRON_JOB}":
+                self._jobs[name] = self._ran(_arguments_of_the_cron_job())
+                return _said(f"job.batch/{name} created")
+            case ["wait", "--for=condition=complete", job, *_]:
+                return _said(code=self._jobs[job.removeprefix("job/")].returncode)
+            case ["logs", job] if job.startswith("job/"):
+                return _said(self._jobs[job.removeprefix("job/")].stdout)
             case other:
                 return _said(err=f"the stand-in does not know: kubectl {shlex.join(other)}", code=99)
 
@@ -142,29 +151,35 @@ class Cluster:
 
     def _in_pod(self, target: str, command: list[str]) -> Answer:
         if target == "allocation-toolbox" and self._has_toolbox:
-            return {"run": command, "environment": self._environment()}
-        if target != DEPLOYMENT or not self.replicas:
+            return {"run": command, "environment": self._environment(None)}
+        pods = {f"pod/replica-{number}": one for number, one in enumerate(self.replicas)}
+        if self.replicas:
+            pods[DEPLOYMENT] = self.replicas[0]
+        if target not in pods:
             return _said(err=f"error: no pod of {target} is running", code=1)
-        return {"run": self._resolved(command), "environment": self._environment()}
+        return {"run": command, "environment": self._environment(pods[target])}
 
-    def _resolved(self, command: list[str]) -> list[str]:
-        """Do what the cluster's names would: the Service is one of the replicas."""
-        return [self.replicas[0].url if one == SERVICE_URL else one for one in command]
-
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, replica: ServiceProcess | None) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        port = self.replicas[0].url.rpartition(":")[2] if self.replicas else "8089"
+        port = replica.url.rpartition(":")[2] if replica is not None else "8089"
         return {**self.stage.environment(**{"PORT": port, **self.settings}), "PATH": path, "HOME": "/"}
 
-    def _ran(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
+    def _ran(self, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        """Run a command of the service in a pod of its own; the Service's name leads to a replica."""
+        resolved = [self.replicas[0].url if one == SERVICE_URL else one for one in arguments]
         return subprocess.run(
-            self._resolved(command),
-            env=self._environment(),
+            [sys.executable, "-m", "globeco_allocation", *resolved],
+            env=self._environment(self.replicas[0]),
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+
+
+def _arguments_of_the_cron_job() -> list[str]:
+    (found,) = re.findall(r"^ +args: (\[.*\])$", CRON_JOB_MANIFEST.read_text("utf-8"), re.MULTILINE)
+    return json.loads(found)
 
 
 @contextmanager

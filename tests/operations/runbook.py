@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +78,6 @@ class Runbook:
         if block.language == "sql":
             self.sql(block.text)
             return ""
-        begun = time.monotonic()
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block.text],
             cwd=ROOT,
@@ -90,7 +88,6 @@ class Runbook:
             timeout=_SECONDS,
             check=False,
         )
-        print(f"{self.page}, {name}: {time.monotonic() - begun:.1f} s")
         said = f"{self.page}, {name}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == block.code, said
         rest = f"{done.stdout}\n{done.stderr}"

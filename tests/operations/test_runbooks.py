@@ -309,7 +309,7 @@ def _is_kept_out(address: DatabaseAddress) -> bool:
 
 
 def test_the_toolbox_is_named_as_the_rest() -> None:
-    toolbox = (FOLDER / "toolbox.yaml").read_text("utf-8")
+    toolbox = (FOLDER / "toolbox.yaml").read_text("utf-8").replace('"', "")
     settings = dict(
         line.split("=", 1)
         for line in _settings().splitlines()

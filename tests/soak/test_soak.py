@@ -7,25 +7,34 @@ from pathlib import Path
 import pytest
 from tests.soak import allowed, flaky_cli
 from tests.soak.gauges import LEAST_SAMPLES, Gauge
-from tests.soak.play import play
+from tests.soak.play import Outcome, play
 from tests.soak.report import summary, write
 from tests.soak.windows import AFTERMATH_SECONDS, Windows
 
 from globeco_allocation.entrypoints import logs
 
 
-@pytest.mark.timeout(240)
-def test_a_short_soak_loses_nothing(tmp_path: Path) -> None:
-    (tmp_path / "stage").mkdir()
-    outcome = play(tmp_path / "stage", 12, print)
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A soak of a few seconds."""
+    return play(tmp_path_factory.mktemp("soak"), 12, print)
 
+
+@pytest.mark.timeout(240)
+def test_a_short_soak_loses_nothing(outcome: Outcome) -> None:
     assert outcome.faults == [], summary(outcome)
     assert [one.what for one in outcome.windows.all] == [allowed.DATABASE, allowed.REPLICA, allowed.DATABASE]
     assert outcome.executions > 10
     assert len(outcome.gauges) == 3
-    pytest.importorskip("matplotlib", reason="only the report needs it: group bench")
+
+
+@pytest.mark.timeout(240)
+def test_the_report_has_a_table_and_a_plot(outcome: Outcome, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="it comes with the group bench")
+
     write(outcome, tmp_path)
-    assert f"| executions acknowledged | {outcome.executions} |" in (tmp_path / "soak.md").read_text()
+
+    assert f"| executions acknowledged | {outcome.executions} |" in (tmp_path / "soak.md").read_text("utf-8")
     assert (tmp_path / "soak.png").stat().st_size > 1000
 
 
