@@ -7,7 +7,7 @@ import pytest
 from tests.operations.runbook import FOLDER
 
 PAGES = sorted(FOLDER.glob("*.md"))
-WRITTEN_ELSEWHERE = ("alerts.md", "disaster-recovery.md", "image.md", "logs-and-traces.md", "metrics.md")
+WRITTEN_ELSEWHERE = ("alerts.md", "disaster-recovery.md", "logs-and-traces.md", "metrics.md")
 
 
 def test_every_page_is_in_the_index() -> None:

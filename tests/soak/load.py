@@ -20,6 +20,7 @@ EXECUTIONS = "/api/v1/executions"
 SEND_EVERY_SECONDS = 4.0
 _CALL_SECONDS = 30.0
 _AGAIN_SECONDS = 0.2
+_GIVE_UP_SECONDS = 60.0
 _LEAST_FAULT = 500
 
 
@@ -122,8 +123,12 @@ class Load:
         with self._lock:
             numbers = list(itertools.islice(self._numbers, count))
         body = [record(number) for number in numbers]
+        begun = time.time()
         # Again until it is said to be kept, as a caller does that loses nothing.
-        while self._ask(what, EXECUTIONS, body)[0] != 201:
+        while (status := self._ask(what, EXECUTIONS, body)[0]) != 201:
+            if time.time() - begun > _GIVE_UP_SECONDS:
+                self._miss(what, time.time(), status, "never kept, however often it was posted")
+                return
             time.sleep(_AGAIN_SECONDS)
         with self._lock:
             self.acknowledged += count

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.soak import allowed, gauges
 from tests.soak.play import Outcome
 
-_MATERIAL = ("replica", "samples", "least", "median", "most", "growth", "files: median", "growth ")
+_MATERIAL = ("replica", "samples", "least", "median", "most", "growth", "files", "their growth")
 _PAGE = """\
 # The soak
 
