@@ -72,6 +72,15 @@ def test_a_service_that_works_passes_every_check_and_keeps_nothing_of_it(
     assert kept == (1, 0, 1)
 
 
+def test_several_workers_pass_as_one_service(start_service: StartService, database: DatabaseAddress) -> None:
+    service = start_service(database, WORKERS="2")
+
+    done = smoke(service.url, "--wait", "30")
+
+    assert done.returncode == ExitCode.OK, done
+    assert marks(done)["fit to deliver"] == "ok"
+
+
 def test_a_service_that_cannot_deliver_is_named_as_such(
     start_service: StartService, database: DatabaseAddress, tmp_path: Path
 ) -> None:
