@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean
+.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean soak
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -39,6 +39,10 @@ chaos: wheel ## Real processes killed at every step, then 50 histories of anythi
 alarms: wheel ## Every alert in a real Prometheus: its cause is made, it fires, it ends; some minutes
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	$(RUN) tests.alarms
+
+soak: wheel ## Ten minutes of load, faults and restarts, and docs/operations/soak.md; SECONDS=60 for a short one
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test --group bench
+	$(RUN) tests.soak $(if $(SECONDS),--seconds $(SECONDS),--report docs/operations)
 
 bench: wheel ## Measure everything beside its limit, and write docs/performance.md; some five minutes
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group bench
