@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from tests.contract.stores import Stores, opened_pool
 
+from globeco_allocation.adapters.memory.activity import MemoryActivity
 from globeco_allocation.adapters.memory.batches import MemoryBatches
 from globeco_allocation.adapters.memory.clock import MemoryClock
 from globeco_allocation.adapters.memory.database import MemoryDatabase
@@ -13,6 +14,7 @@ from globeco_allocation.adapters.memory.executions import MemoryExecutions
 from globeco_allocation.adapters.memory.leases import MemoryLeases
 from globeco_allocation.adapters.memory.output_directory import MemoryOutputDirectory
 from globeco_allocation.adapters.memory.resolutions import MemoryResolutions
+from globeco_allocation.adapters.postgres.activity import PostgresActivity
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
@@ -35,6 +37,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
             MemoryLeases(database),
             MemoryResolutions(database),
             MemoryOutputDirectory(database),
+            MemoryActivity(database),
             clock.step,
         )
     else:
@@ -48,5 +51,6 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
                 PostgresLeases(pool),
                 PostgresResolutions(pool),
                 PostgresOutputDirectory(pool),
+                PostgresActivity(pool),
                 step_clock,
             )

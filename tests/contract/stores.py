@@ -21,6 +21,7 @@ from globeco_allocation.domain.delivery import (
     WrittenFile,
 )
 from globeco_allocation.domain.lease import LEASE_TIME, Holder
+from globeco_allocation.ports.activity import Activity
 from globeco_allocation.ports.batches import Batches, LeasedBatch
 from globeco_allocation.ports.deliveries import Deliveries, LeasedDelivery
 from globeco_allocation.ports.executions import Executions
@@ -48,6 +49,7 @@ class Stores:
     leases: Leases
     resolutions: Resolutions
     output_directory: DirectoryIdentity
+    activity: Activity
     step_clock: Callable[[timedelta], None]
 
     def let_leases_run_out(self) -> None:
