@@ -6,6 +6,7 @@ import pytest
 from tests.contract.stores import Stores, opened_pool
 
 from globeco_allocation.adapters.memory.activity import MemoryActivity
+from globeco_allocation.adapters.memory.backlog import MemoryBacklog
 from globeco_allocation.adapters.memory.batches import MemoryBatches
 from globeco_allocation.adapters.memory.clock import MemoryClock
 from globeco_allocation.adapters.memory.database import MemoryDatabase
@@ -13,13 +14,16 @@ from globeco_allocation.adapters.memory.deliveries import MemoryDeliveries
 from globeco_allocation.adapters.memory.executions import MemoryExecutions
 from globeco_allocation.adapters.memory.leases import MemoryLeases
 from globeco_allocation.adapters.memory.output_directory import MemoryOutputDirectory
+from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.memory.resolutions import MemoryResolutions
 from globeco_allocation.adapters.postgres.activity import PostgresActivity
+from globeco_allocation.adapters.postgres.backlog import PostgresBacklog
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.leases import PostgresLeases
 from globeco_allocation.adapters.postgres.output_directory import PostgresOutputDirectory
+from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
 from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
 
 
@@ -29,6 +33,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
     if request.param == "memory":
         clock = MemoryClock()
         database = MemoryDatabase(clock)
+        pending = MemoryPendingExecutions(database)
 
         yield Stores(
             MemoryExecutions(database),
@@ -38,6 +43,8 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
             MemoryResolutions(database),
             MemoryOutputDirectory(database),
             MemoryActivity(database),
+            pending,
+            MemoryBacklog(database, pending),
             clock.step,
         )
     else:
@@ -52,5 +59,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
                 PostgresResolutions(pool),
                 PostgresOutputDirectory(pool),
                 PostgresActivity(pool),
+                PostgresPendingExecutions(pool, count_seconds=0),
+                PostgresBacklog(pool),
                 step_clock,
             )

@@ -136,7 +136,7 @@ async def test_a_batch_of_several_files_is_one_batch(stores: Stores) -> None:
     assert sum(one.booked for one in counted) == 6
 
 
-async def test_an_older_file_than_the_newest_is_not_looked_at(stores: Stores) -> None:
+async def test_no_more_files_are_looked_at_than_is_said(stores: Stores) -> None:
     (older,) = await queue(stores)
     await end_next(stores, FAILED)
     (newer,) = await queue(stores)

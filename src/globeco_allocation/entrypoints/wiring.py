@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+from globeco_allocation.adapters.postgres.backlog import PostgresBacklog
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
 from globeco_allocation.adapters.postgres.pool import open_pool
@@ -95,6 +96,7 @@ async def open_services(
             batches=parts.batches,
             deliveries=parts.deliveries,
             resolutions=parts.resolutions,
+            backlog=PostgresBacklog(pool),
             receive=_receive(settings, executions, portfolios, pending),
             pending_lookups=pending_lookups,
             sends=sends,

@@ -75,6 +75,6 @@ class Activity(Protocol):
     async def troubled(self, *, batches: int, most: int) -> Sequence[int]:
         """Return the newest *batches* of those with a file that has failed or is partial, newest first.
 
-        They are looked for among the newest files, up to *most* of them.
+        Up to *most* such files are looked at: those whose last attempts ended last.
         """
         ...

@@ -40,13 +40,18 @@ class MemoryActivity:
 
     async def troubled(self, *, batches: int, most: int) -> Sequence[int]:
         """Return batches with failed or partial files; see the port."""
-        found = {one.batch_id for one in self._newest(most) if one.status in _TROUBLED}
-        return sorted(found, reverse=True)[:batches]
+        those = [one for one in self._newest() if one.status in _TROUBLED]
+        those.sort(key=_end, reverse=True)
+        return sorted({one.batch_id for one in those[:most]}, reverse=True)[:batches]
 
-    def _newest(self, most: int) -> list[Delivery]:
+    def _newest(self, most: int | None = None) -> list[Delivery]:
         self._database.answer()
         rows = self._database.deliveries
         return [rows[key].delivery for key in sorted(rows, reverse=True)[:most]]
+
+
+def _end(delivery: Delivery) -> datetime:
+    return delivery.ended or delivery.created
 
 
 def _holds(stretches: Stretches, instant: datetime) -> bool:

@@ -43,10 +43,13 @@ SELECT start, sum(batches)::bigint AS batches, sum(booked)::bigint AS booked,
  GROUP BY start
 """
 
+# $1 how many batches, $2 how many files; by the index on those that nobody resolved or sent again.
 _TROUBLED = """
 SELECT DISTINCT batch_id
-  FROM (SELECT batch_id, status FROM delivery ORDER BY id DESC LIMIT $2) AS newest
- WHERE status IN ('failed', 'partial')
+  FROM (SELECT batch_id FROM delivery
+         WHERE status IN ('partial', 'failed')
+         ORDER BY ended_timestamp DESC
+         LIMIT $2) AS troubled
  ORDER BY batch_id DESC
  LIMIT $1
 """
