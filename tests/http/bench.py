@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 from tests.dispatch.cluster import NO_POLLS, Cluster, until
 
+from globeco_allocation.adapters.memory.activity import MemoryActivity
 from globeco_allocation.adapters.memory.backlog import MemoryBacklog
 from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.memory.portfolios import MemoryPortfolios
@@ -21,7 +22,9 @@ from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.overviews import Ages, Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
+from globeco_allocation.entrypoints.send_report import NO_CLI, SUBPROCESS
 from globeco_allocation.entrypoints.services import Services
 
 PORTFOLIO = "68336002fe95851f0a2aedb1"
@@ -88,6 +91,7 @@ class Bench:
     rests: Rests = NO_POLLS
     send_limit: int = 100
     grace_seconds: float = 1.0
+    ages: Ages = field(default_factory=lambda: Ages(overview=0, chart=0))
     most_deferred: int | None = None
     """How many executions may wait for their portfolio; None fails their records instead."""
 
@@ -114,8 +118,19 @@ class Bench:
         replica = self.cluster.replica(
             self.rests, self.metrics, limit=self.send_limit, grace_seconds=self.grace_seconds
         )
+        backlog = MemoryBacklog(self.database, self.pending)
+        mode = SUBPROCESS if self.with_cli else NO_CLI
         async with (
             replica as working,
+            Overviews(
+                backlog,
+                self.batches,
+                self.deliveries,
+                MemoryActivity(self.database),
+                self.clock,
+                execution_mode=mode,
+                ages=self.ages,
+            ) as overviews,
             PendingLookups(look_up, self.pending, self.metrics) as pending_lookups,
         ):
             yield Services(
@@ -123,7 +138,8 @@ class Bench:
                 batches=self.batches,
                 deliveries=self.deliveries,
                 resolutions=self.resolutions,
-                backlog=MemoryBacklog(self.database, self.pending),
+                backlog=backlog,
+                overviews=overviews,
                 receive=ReceiveExecutions(self.executions, self.portfolios, defer),
                 pending_lookups=pending_lookups,
                 sends=working.sends,

@@ -4,10 +4,11 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+from globeco_allocation.adapters.postgres.activity import PostgresActivity
 from globeco_allocation.adapters.postgres.backlog import PostgresBacklog
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
-from globeco_allocation.adapters.postgres.pool import open_pool
+from globeco_allocation.adapters.postgres.pool import Pool, open_pool
 from globeco_allocation.adapters.system_clock import SystemClock
 from globeco_allocation.adapters.trade_service import open_trade_service
 from globeco_allocation.domain.use_cases.look_up_pending import LookUpPending, PendingTerms
@@ -17,12 +18,14 @@ from globeco_allocation.entrypoints.delivery_wiring import DeliveryParts, open_d
 from globeco_allocation.entrypoints.dispatcher import Dispatcher
 from globeco_allocation.entrypoints.logs import correlation_id
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.overviews import Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.readiness import DatabaseReadiness
 from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.entrypoints.services import Services
 from globeco_allocation.entrypoints.settings import Settings
 from globeco_allocation.ports.accounting import AccountingCli
+from globeco_allocation.ports.backlog import Backlog
 from globeco_allocation.ports.clock import Clock
 from globeco_allocation.ports.executions import Executions
 from globeco_allocation.ports.files import TransactionFiles
@@ -89,6 +92,8 @@ async def open_services(
                 grace_seconds=settings.shutdown_grace_seconds * PENDING_SHARE,
             )
         )
+        backlog = PostgresBacklog(pool)
+        overviews = await stack.enter_async_context(_overviews(pool, backlog, parts, clock))
         readiness = await stack.enter_async_context(DatabaseReadiness(pool, database))
         await stack.enter_async_context(database.running())
         yield Services(
@@ -96,7 +101,8 @@ async def open_services(
             batches=parts.batches,
             deliveries=parts.deliveries,
             resolutions=parts.resolutions,
-            backlog=PostgresBacklog(pool),
+            backlog=backlog,
+            overviews=overviews,
             receive=_receive(settings, executions, portfolios, pending),
             pending_lookups=pending_lookups,
             sends=sends,
@@ -165,6 +171,17 @@ def _sends(settings: Settings, metrics: Metrics, parts: DeliveryParts, dispatche
         metrics,
         execution_mode=parts.execution_mode,
         grace_seconds=settings.shutdown_grace_seconds * SENDS_SHARE,
+    )
+
+
+def _overviews(pool: Pool, backlog: Backlog, parts: DeliveryParts, clock: Clock) -> Overviews:
+    return Overviews(
+        backlog,
+        parts.batches,
+        parts.deliveries,
+        PostgresActivity(pool),
+        clock,
+        execution_mode=parts.execution_mode,
     )
 
 
