@@ -26,6 +26,8 @@ from globeco_allocation.entrypoints.overviews import Ages, Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.send_report import NO_CLI, SUBPROCESS
 from globeco_allocation.entrypoints.services import Services
+from globeco_allocation.ports.activity import Activity
+from globeco_allocation.ports.backlog import Backlog
 
 PORTFOLIO = "68336002fe95851f0a2aedb1"
 
@@ -108,6 +110,8 @@ class Bench:
         self.portfolios = MemoryPortfolios()
         self.portfolios.portfolios = EveryPortfolio()
         self.pending = MemoryPendingExecutions(self.database)
+        self.backlog: Backlog = MemoryBacklog(self.database, self.pending)
+        self.activity: Activity = MemoryActivity(self.database)
         self.checks = Checks()
         self.metrics = Metrics()
 
@@ -118,15 +122,14 @@ class Bench:
         replica = self.cluster.replica(
             self.rests, self.metrics, limit=self.send_limit, grace_seconds=self.grace_seconds
         )
-        backlog = MemoryBacklog(self.database, self.pending)
         mode = SUBPROCESS if self.with_cli else NO_CLI
         async with (
             replica as working,
             Overviews(
-                backlog,
+                self.backlog,
                 self.batches,
                 self.deliveries,
-                MemoryActivity(self.database),
+                self.activity,
                 self.clock,
                 execution_mode=mode,
                 ages=self.ages,
@@ -138,7 +141,7 @@ class Bench:
                 batches=self.batches,
                 deliveries=self.deliveries,
                 resolutions=self.resolutions,
-                backlog=backlog,
+                backlog=self.backlog,
                 overviews=overviews,
                 receive=ReceiveExecutions(self.executions, self.portfolios, defer),
                 pending_lookups=pending_lookups,

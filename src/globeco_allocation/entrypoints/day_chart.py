@@ -13,8 +13,9 @@ WIDTH: Final = timedelta(minutes=30)
 _SHOWN: Final = timedelta(days=1)
 _SETTLED: Final = timedelta(minutes=1)  # longer than any transaction that keeps executions
 MOST_EXECUTIONS: Final = 1_000_000
-"""So many executions are counted by one look, from the newest on; the next look goes on from there."""
+"""So many executions are counted by one question, from the newest on; the next look goes on from there."""
 
+_RUNS_AT_ONCE: Final = 2  # what is new, and what an earlier look did not get to
 _MOST_FILES: Final = 20_000
 
 
@@ -38,7 +39,7 @@ class DayChart:
 
     Args:
         activity: Counts.
-        most: Of executions, in one look.
+        most: Of executions, in one question; a look asks two at most.
     """
 
     def __init__(self, activity: Activity, most: int = MOST_EXECUTIONS) -> None:
@@ -62,16 +63,16 @@ class DayChart:
 
     async def _ready(self, stretches: Stretches) -> dict[datetime, int]:
         ready = dict(self._final)
-        left = self._most
-        for run in _runs(start for start in stretches.starts() if start not in ready):
-            counts = await self._activity.became_ready(run, most=left)
-            left -= sum(counts.values())
+        runs = _runs(start for start in stretches.starts() if start not in ready)
+        for run in runs[:_RUNS_AT_ONCE]:
+            counts = await self._activity.became_ready(run, most=self._most)
             starts = run.starts()
-            if left <= 0:  # the oldest that was looked at may hold more; if it is the only one, so be it
+            are_all = sum(counts.values()) < self._most
+            if not are_all:  # the oldest that was looked at may hold more; where it is the only one, so be it
                 oldest = min(counts)
                 starts = [start for start in starts if start > oldest] or [oldest]
             ready |= {start: counts.get(start, 0) for start in starts}
-            if left <= 0:
+            if not are_all:
                 break
         return ready
 

@@ -39,7 +39,7 @@ class Ages:
     """
 
     overview: float = 1.0
-    chart: float = 15.0
+    chart: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

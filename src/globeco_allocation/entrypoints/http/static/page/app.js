@@ -136,7 +136,7 @@ async function send(path, what) {
   sending = true;
   notice("outcome", false);
   offerSend();
-  live.expectNews();
+  live.askNow();
   try {
     const { batchId, status, message } = await post(path);
     outcome(status === "success" ? "good" : status === "partial" ? "warn" : "quiet", `Batch ${batchId}: ${message}`, batchId);
@@ -145,7 +145,7 @@ async function send(path, what) {
   }
   sending = false;
   offerSend();
-  live.expectNews();
+  live.askNow();
 }
 
 function refused(error, what) {
@@ -174,6 +174,6 @@ function closeOutcome() {
   byId("send").focus();
 }
 
-say(byId("zone"), `Times are of ${zone()}; point at one for UTC. Version ${VERSION}.`);
+say(byId("zone"), `Times in ${zone() === "UTC" ? "UTC" : `${zone()}; UTC where you point at one`}. Version ${VERSION}.`);
 offerSend();
 live.start();

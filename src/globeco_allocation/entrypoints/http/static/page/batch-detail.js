@@ -31,10 +31,10 @@ function content(batch) {
     timeElement(batch.startTime), ". Asked for under correlation id ", el("code", { text: batch.requestedBy || UNKNOWN }), ".");
   const stopped = batch.stopped ? el("p", { class: "error", text: `All delivery is stopped: ${batch.stopped}` }) : null;
   if (!batch.deliveries.length) return [window, el("p", { class: "about", text: statusOf(batch.status).about })];
-  return [window, stopped, ...batch.deliveries.map((one) => delivery(one, batch.id))];
+  return [window, stopped, ...batch.deliveries.map((one, _, { length }) => delivery(one, batch.id, length > 1))];
 }
 
-function delivery(one, batchId) {
+function delivery(one, batchId, isOneOfSeveral) {
   const facts = [
     ["Status", badge(one.status)],
     ["Records", count(one.recordCount)],
@@ -51,7 +51,7 @@ function delivery(one, batchId) {
   return el("section", { class: "delivery" },
     el("h4", {}, el("code", { text: one.fileName }), place(one)),
     el("dl", { class: "pairs" }, ...facts.map(([name, value]) => el("div", {}, el("dt", { text: name }), el("dd", {}, value)))),
-    one.error ? el("p", { class: "error", text: one.error }) : null,
+    isOneOfSeveral && one.error ? el("p", { class: "error", text: one.error }) : null,
     one.rejects.length ? rejects(one, batchId) : null,
     one.resolutions.length ? resolutions(one.resolutions) : null);
 }

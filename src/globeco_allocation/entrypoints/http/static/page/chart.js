@@ -61,7 +61,7 @@ function stretch(one, number, { half, step, scale }) {
     "g", { pointerenter: () => say(byId("readout"), told(one)), pointerleave: () => say(byId("readout"), summary()) },
     svg("rect", { class: "hover", x, width: step, y: 0, height: HEIGHT - BOTTOM }),
     one.readyCount === null ? bar("unknown", TOP, half) : bar("ready", up - ready, ready),
-    one.batchCount ? svg("circle", { class: "batch", cx: x + step / 2, cy: up + LANE / 2, r: Math.min(6, Math.max(2.5, step / 3)) }) : null,
+    one.batchCount ? svg("circle", { class: "mark", cx: x + step / 2, cy: up + LANE / 2, r: Math.min(6, Math.max(2.5, step / 3)) }) : null,
     bar("booked", down, booked),
     bar("rejected", down + booked, tall(one.rejectedCount)),
   );
@@ -82,6 +82,9 @@ const out = (one) => one.bookedCount + one.rejectedCount;
 const sum = (read) => halfHours.reduce((total, one) => total + (read(one) ?? 0), 0);
 
 function summary() {
+  if (halfHours.every((one) => !one.readyCount && one.readyCount !== null && !one.batchCount && !out(one))) {
+    return "Nothing came in or went out in the last 24 hours.";
+  }
   const partly = halfHours.some((one) => one.readyCount === null) ? " (still counting)" : "";
   return `Last 24 hours: ${words(sum((one) => one.readyCount), sum((one) => one.batchCount), sum((one) => one.bookedCount), sum((one) => one.rejectedCount))}${partly}.`;
 }

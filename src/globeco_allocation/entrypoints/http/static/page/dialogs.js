@@ -20,10 +20,6 @@ for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("cancel", () => (dialog.returnValue = "no"));
 }
 
-byId("token-input").addEventListener("keydown", (event) => {
-  if (event.key === "Enter") byId("token").close("yes");
-});
-
 /** Say what will happen, and ask whether it shall; the focus is on the answer that changes nothing. */
 export function confirm({ title, paragraphs, action }) {
   const dialog = byId("confirm");

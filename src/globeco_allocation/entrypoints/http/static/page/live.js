@@ -3,6 +3,8 @@
 
 import { get } from "./api.js";
 
+const HURRIED = 1.1; // a service's answer may be a second old
+const HURRY_FOR = 4; // seconds, after it was asked for
 const BUSY = 2; // seconds, while something is under way
 const USUAL = 5;
 const QUIET = 15; // after QUIET_AFTER seconds without news
@@ -18,6 +20,7 @@ export class Live {
   #news = Date.now();
   #busy = false;
   #wantedAgain = false;
+  #hurryUntil = 0;
 
   /**
    * @param onData called with each new overview
@@ -36,17 +39,12 @@ export class Live {
     this.askNow();
   }
 
-  /** Ask at once, or as soon as the question that is open is answered. */
+  /** Ask at once, or as soon as the question that is open is answered, and again soon: news are expected. */
   askNow() {
     if (document.hidden) return;
+    this.#hurryUntil = Date.now() + HURRY_FOR * 1000;
     if (this.#asking) this.#wantedAgain = true;
     else this.#ask();
-  }
-
-  /** Look for news often, for it is known that some will come. */
-  expectNews() {
-    this.#news = Date.now();
-    this.askNow();
   }
 
   async #ask() {
@@ -77,7 +75,8 @@ export class Live {
     }
     this.onState({ state: "live", at: this.at });
     const quiet = Date.now() - this.#news > QUIET_AFTER * 1000;
-    this.#askIn(this.#busy ? BUSY : quiet ? QUIET : USUAL);
+    const hurried = Date.now() < this.#hurryUntil;
+    this.#askIn(hurried ? HURRIED : this.#busy ? BUSY : quiet ? QUIET : USUAL);
   }
 
   #failed(error) {
