@@ -131,14 +131,20 @@ def test_what_becomes_of_a_failed_send_is_told_and_shown(page: Page, office: Off
 
 def test_without_the_right_to_send_the_reader_is_told_so(office: Office, open_page: OpenPage) -> None:
     def refuse(route: Route) -> None:
-        route.fulfill(status=403, content_type="application/json", body=json.dumps({"message": "No."}))
+        route.fulfill(
+            status=403,
+            content_type="application/json",
+            body=json.dumps({"message": "This token is good for reading only."}),
+        )
 
     office.post(1)
     page = open_page(prepare=lambda page: page.route("**/executions/send", refuse))
     send_button(page).click()
     page.get_by_role("button", name="Send batch", exact=True).click()
 
-    expect(page.locator("#notice-outcome")).to_contain_text("Your token has no right to send")
+    expect(page.locator("#notice-outcome")).to_contain_text(
+        "Nothing was sent. This token is good for reading only."
+    )
     assert office.waiting() == 1
 
 

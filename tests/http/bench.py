@@ -134,7 +134,7 @@ class Bench:
                 execution_mode=mode,
                 ages=self.ages,
             ) as overviews,
-            PendingLookups(look_up, self.pending, self.metrics) as pending_lookups,
+            PendingLookups(look_up, self.metrics) as pending_lookups,
         ):
             yield Services(
                 executions=self.executions,

@@ -104,7 +104,7 @@ async def test_a_page_that_has_it_is_not_sent_it_again(client: httpx.AsyncClient
 
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
     assert "content-length" not in same.headers
-    assert first.headers["cache-control"] == "private, no-cache"
+    assert first.headers["cache-control"] == "no-store"
     assert other.status_code == 200
     assert other.headers["etag"] != tag
 

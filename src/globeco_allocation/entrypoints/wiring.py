@@ -1,5 +1,6 @@
 """The composition root: the one place that knows every part and how they fit together."""
 
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -9,6 +10,7 @@ from globeco_allocation.adapters.postgres.backlog import PostgresBacklog
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
 from globeco_allocation.adapters.postgres.pool import Pool, open_pool
+from globeco_allocation.adapters.postgres.schema import missing_migrations
 from globeco_allocation.adapters.system_clock import SystemClock
 from globeco_allocation.adapters.trade_service import open_trade_service
 from globeco_allocation.domain.use_cases.look_up_pending import LookUpPending, PendingTerms
@@ -17,6 +19,7 @@ from globeco_allocation.entrypoints.database_start import DatabaseStart
 from globeco_allocation.entrypoints.delivery_wiring import DeliveryParts, open_delivery
 from globeco_allocation.entrypoints.dispatcher import Dispatcher
 from globeco_allocation.entrypoints.logs import correlation_id
+from globeco_allocation.entrypoints.measuring import Measuring, Sources
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.overviews import Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
@@ -78,7 +81,7 @@ async def open_services(
         pending = PostgresPendingExecutions(pool, at_once=at_once)
         clock = clock or SystemClock()
         parts = await stack.enter_async_context(
-            open_delivery(settings, pool, files=files, accounting=accounting)
+            open_delivery(settings, pool, files=files, accounting=accounting, on_written=metrics.file_written)
         )
         dispatcher = await stack.enter_async_context(_dispatcher(settings, metrics, database, parts))
         sends = await stack.enter_async_context(_sends(settings, metrics, parts, dispatcher))
@@ -86,7 +89,6 @@ async def open_services(
         pending_lookups = await stack.enter_async_context(
             PendingLookups(
                 look_up,
-                pending,
                 metrics,
                 may_begin=lambda: not database.migrating,
                 grace_seconds=settings.shutdown_grace_seconds * PENDING_SHARE,
@@ -94,6 +96,11 @@ async def open_services(
         )
         backlog = PostgresBacklog(pool)
         overviews = await stack.enter_async_context(_overviews(pool, backlog, parts, clock))
+        if settings.metrics_enabled:
+            sources = _sources(pool, backlog, dispatcher)
+            await stack.enter_async_context(
+                Measuring(metrics.state, sources, may_begin=lambda: not database.migrating)
+            )
         readiness = await stack.enter_async_context(DatabaseReadiness(pool, database))
         await stack.enter_async_context(database.running())
         yield Services(
@@ -122,6 +129,8 @@ async def _open_trade_service(stack: AsyncExitStack, settings: Settings, metrics
             breaker_threshold=settings.trade_service_breaker_failures,
             breaker_open_seconds=settings.trade_service_breaker_open_seconds,
             on_lookup=metrics.looked_up,
+            on_retry=metrics.lookup_retried,
+            on_breaker=metrics.breaker_changed,
             headers=_correlation,
         )
     )
@@ -156,6 +165,7 @@ def _dispatcher(
         parts.files,
         parts.accounting,
         metrics,
+        runner=parts.execution_mode,
         lanes=settings.delivery_lanes,
         may_begin=lambda: not database.migrating,
         grace_seconds=settings.shutdown_grace_seconds * WRITING_SHARE,
@@ -182,6 +192,15 @@ def _overviews(pool: Pool, backlog: Backlog, parts: DeliveryParts, clock: Clock)
         PostgresActivity(pool),
         clock,
         execution_mode=parts.execution_mode,
+    )
+
+
+def _sources(pool: Pool, backlog: Backlog, dispatcher: Dispatcher) -> Sources:
+    return Sources(
+        backlog=backlog,
+        migrations_missing=functools.partial(missing_migrations, pool),
+        pool=lambda: pool.counts,
+        steps_under_way=lambda: (dispatcher.to_write, dispatcher.to_deliver),
     )
 
 

@@ -95,7 +95,7 @@ class OverviewAnswer(Answer, frozen=True):
 async def get_overview(request: Request[Any, Any, Any]) -> Reply:
     """Show it; 304 when it is what the caller has."""
     body, tag = _encoded(await app_state(request).services.overviews.now())
-    return if_changed(request, Reply(body, HTTPStatus.OK), tag, "private, no-cache")
+    return if_changed(request, Reply(body, HTTPStatus.OK), tag, "no-store")
 
 
 @lru_cache(maxsize=1)

@@ -51,9 +51,9 @@ export async function getExact(path) {
   return JSON.parse(text.replace(NUMBERS, (found) => (found.startsWith('"') ? found : `"${found}"`)));
 }
 
-/** POST without a body. */
+/** POST an empty object: it is said to be JSON, so that no other site's page can have it sent. */
 export async function post(path) {
-  return json(await call("POST", path, SEND_SECONDS));
+  return json(await call("POST", path, SEND_SECONDS, { "Content-Type": "application/json" }));
 }
 
 async function call(method, path, seconds, headers = {}, signal = null) {
@@ -65,6 +65,7 @@ async function call(method, path, seconds, headers = {}, signal = null) {
     answer = await fetch(new URL(path, BASE), {
       method,
       headers: asked,
+      body: method === "POST" ? "{}" : null,
       cache: "no-store",
       credentials: "same-origin",
       signal: signal ? AbortSignal.any([signal, limit]) : limit,

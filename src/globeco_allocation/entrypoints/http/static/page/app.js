@@ -57,7 +57,7 @@ async function denied(error) {
 
 async function giveToken(error) {
   const refused = error.status === 401 && hasToken();
-  const text = error.status === 403 ? "The token that was given has no right for this." : refused ? "The token that was given is not accepted." : "Ask whoever runs it; one with the right to read shows this page, one with the right to send may send.";
+  const text = error.status === 403 ? error.message : refused ? "The token that was given is not accepted." : "Ask whoever runs it; one with the right to read shows this page, one with the right to send may send.";
   if (error.status === 401) useToken("");
   const token = await askForToken(text);
   if (token === null) return false;
@@ -153,7 +153,7 @@ function refused(error, what) {
   if (error.status === 401) {
     denied(error);
   } else if (error.status === 403) {
-    outcome("bad", "Your token has no right to send: nothing was sent. It may only read.", null, { text: "Give another token", act: () => giveToken(error) });
+    outcome("bad", `Nothing was sent. ${error.message}`, null, { text: "Give another token", act: () => giveToken(error) });
   } else if (error.status === 0) {
     outcome("bad", `${error.message} ${what} may have been sent all the same: see the list below before you try again.`);
   } else {
