@@ -113,10 +113,10 @@ function table() {
   );
 }
 
-/** 1, 2 or 5 times a power of ten, at or above a number. */
+/** A round number at or above a number. */
 function niceAbove(number) {
   const power = 10 ** Math.floor(Math.log10(number));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((nice) => nice >= number);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((factor) => factor * power).find((nice) => nice >= number);
 }
 
 function short(number) {
