@@ -26,6 +26,10 @@ REPORT: dict[str, Any] = {
 REFUSED_SECURITY = "not!24!alphanumeric!char"
 """A security id that Portfolio Accounting refuses."""
 
+_WAITING = """
+SELECT count(*) FROM execution WHERE ready_to_send_timestamp >= (SELECT max(start_time) FROM batch_history)
+"""
+
 _keys = itertools.count(1)
 
 
@@ -72,8 +76,11 @@ class Office:
         return batch
 
     def waiting(self) -> int:
-        """Return how many executions are ready to be sent."""
-        return int(self.service.get("/api/v1/overview")[1]["waiting"]["executions"]["count"])
+        """Return how many executions are ready to be sent: the database's answer, not a kept one."""
+        with connect(self.database, {}) as owner:
+            row = owner.execute(_WAITING).fetchone()
+        assert row is not None
+        return int(row[0])
 
     def batch_count(self) -> int:
         """Return how many batches were ever claimed."""
