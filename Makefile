@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean soak
+.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean soak screenshots
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -56,6 +56,10 @@ manifests: wheel ## Render k8s/ into dist/k8s, and validate it against Kubernete
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	$(RUN) tests.manifests dist/k8s
 	$(RUN) pytest tests/manifests tests/kubernetes/test_job_permissions.py $(ARGS)
+
+screenshots: wheel ## The README's pictures of the operator's page, made anew; needs chromium
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	$(RUN) tests.browser.screenshots docs/images
 
 lint: wheel ## Formatting, lint, types, and the direction of imports
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --all-groups

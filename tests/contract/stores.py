@@ -22,6 +22,7 @@ from globeco_allocation.domain.delivery import (
 )
 from globeco_allocation.domain.lease import LEASE_TIME, Holder
 from globeco_allocation.domain.trace_context import TraceContext
+from globeco_allocation.ports.activity import Activity
 from globeco_allocation.ports.backlog import Backlog
 from globeco_allocation.ports.batches import Batches, LeasedBatch
 from globeco_allocation.ports.deliveries import Deliveries, LeasedDelivery
@@ -51,6 +52,7 @@ class Stores:
     leases: Leases
     resolutions: Resolutions
     output_directory: DirectoryIdentity
+    activity: Activity
     pending: PendingExecutions
     backlog: Backlog
     step_clock: Callable[[timedelta], None]

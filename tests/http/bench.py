@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 from tests.dispatch.cluster import NO_POLLS, Cluster, until
 
+from globeco_allocation.adapters.memory.activity import MemoryActivity
 from globeco_allocation.adapters.memory.backlog import MemoryBacklog
 from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.memory.portfolios import MemoryPortfolios
@@ -21,8 +22,12 @@ from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.overviews import Ages, Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
+from globeco_allocation.entrypoints.send_report import NO_CLI, SUBPROCESS
 from globeco_allocation.entrypoints.services import Services
+from globeco_allocation.ports.activity import Activity
+from globeco_allocation.ports.backlog import Backlog
 
 PORTFOLIO = "68336002fe95851f0a2aedb1"
 
@@ -88,6 +93,7 @@ class Bench:
     rests: Rests = NO_POLLS
     send_limit: int = 100
     grace_seconds: float = 1.0
+    ages: Ages = field(default_factory=lambda: Ages(overview=0, chart=0))
     most_deferred: int | None = None
     """How many executions may wait for their portfolio; None fails their records instead."""
 
@@ -104,6 +110,8 @@ class Bench:
         self.portfolios = MemoryPortfolios()
         self.portfolios.portfolios = EveryPortfolio()
         self.pending = MemoryPendingExecutions(self.database)
+        self.backlog: Backlog = MemoryBacklog(self.database, self.pending)
+        self.activity: Activity = MemoryActivity(self.database)
         self.checks = Checks()
         self.metrics = Metrics()
 
@@ -114,8 +122,18 @@ class Bench:
         replica = self.cluster.replica(
             self.rests, self.metrics, limit=self.send_limit, grace_seconds=self.grace_seconds
         )
+        mode = SUBPROCESS if self.with_cli else NO_CLI
         async with (
             replica as working,
+            Overviews(
+                self.backlog,
+                self.batches,
+                self.deliveries,
+                self.activity,
+                self.clock,
+                execution_mode=mode,
+                ages=self.ages,
+            ) as overviews,
             PendingLookups(look_up, self.metrics) as pending_lookups,
         ):
             yield Services(
@@ -123,7 +141,8 @@ class Bench:
                 batches=self.batches,
                 deliveries=self.deliveries,
                 resolutions=self.resolutions,
-                backlog=MemoryBacklog(self.database, self.pending),
+                backlog=self.backlog,
+                overviews=overviews,
                 receive=ReceiveExecutions(self.executions, self.portfolios, defer),
                 pending_lookups=pending_lookups,
                 sends=working.sends,

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+from globeco_allocation.adapters.postgres.activity import PostgresActivity
 from globeco_allocation.adapters.postgres.backlog import PostgresBacklog
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
@@ -20,6 +21,7 @@ from globeco_allocation.entrypoints.dispatcher import Dispatcher
 from globeco_allocation.entrypoints.logs import correlation_id
 from globeco_allocation.entrypoints.measuring import Measuring, Sources
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.overviews import Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.readiness import DatabaseReadiness
 from globeco_allocation.entrypoints.sends import Sends
@@ -113,6 +115,7 @@ async def open_services(
             )
         )
         backlog = PostgresBacklog(pool)
+        overviews = await stack.enter_async_context(_overviews(pool, backlog, parts, clock))
         if settings.metrics_enabled:
             sources = _sources(pool, backlog, dispatcher)
             await stack.enter_async_context(
@@ -126,6 +129,7 @@ async def open_services(
             deliveries=parts.deliveries,
             resolutions=parts.resolutions,
             backlog=backlog,
+            overviews=overviews,
             receive=_receive(settings, executions, portfolios, pending),
             pending_lookups=pending_lookups,
             sends=sends,
@@ -205,6 +209,17 @@ def _sends(
         execution_mode=parts.execution_mode,
         grace_seconds=settings.shutdown_grace_seconds * SENDS_SHARE,
         tracing=tracing,
+    )
+
+
+def _overviews(pool: Pool, backlog: Backlog, parts: DeliveryParts, clock: Clock) -> Overviews:
+    return Overviews(
+        backlog,
+        parts.batches,
+        parts.deliveries,
+        PostgresActivity(pool),
+        clock,
+        execution_mode=parts.execution_mode,
     )
 
 

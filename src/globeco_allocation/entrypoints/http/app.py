@@ -23,6 +23,8 @@ from globeco_allocation.entrypoints.http.executions import (
 )
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
+from globeco_allocation.entrypoints.http.overview import get_overview
+from globeco_allocation.entrypoints.http.page import operators_page, page_asset
 from globeco_allocation.entrypoints.http.probes import healthz, readyz, show_metrics
 from globeco_allocation.entrypoints.http.reply import Reply
 from globeco_allocation.entrypoints.http.send import send_executions
@@ -42,8 +44,11 @@ _ADDRESSES: dict[str, list[HTTPRouteHandler]] = {
     "/api/v1/batches": [list_batches],
     "/api/v1/batches/{id:str}": [get_batch],
     "/api/v1/batches/{id:str}/resend": [resend_batch],
+    "/api/v1/overview": [get_overview],
     "/healthz": [healthz],
     "/readyz": [readyz],
+    "/": [operators_page],
+    "/static/{name:str}": [page_asset],
     "/docs": [docs_page],
     "/docs/openapi.json": [openapi_document],
     "/docs/static/{name:str}": [docs_asset],

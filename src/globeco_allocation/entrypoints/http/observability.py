@@ -24,6 +24,7 @@ from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 CORRELATION_HEADER: Final = "X-Correlation-ID"
 UNMATCHED: Final = "unmatched"
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_QUIET: Final = PROBES | {"/", "/static/{name:str}", "/api/v1/overview"}  # asked again and again, for nothing
 
 _HEADER = CORRELATION_HEADER.lower().encode()
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -93,7 +94,7 @@ class Observability:
                 status=int(status),
                 ms=round(seconds * 1000, 2),
                 correlation_id=exchange.correlation_id,
-                level="debug" if route in PROBES else "info",
+                level="debug" if route in _QUIET else "info",
                 timestamp=datetime.now(UTC),
                 trace_id=trace_id,
                 span_id=span_id,

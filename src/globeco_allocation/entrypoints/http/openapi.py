@@ -14,6 +14,7 @@ from globeco_allocation.entrypoints.http.openapi_batches import (
     where_is_it,
 )
 from globeco_allocation.entrypoints.http.openapi_kinds import Json, ref
+from globeco_allocation.entrypoints.http.openapi_overview import show_overview
 from globeco_allocation.entrypoints.http.openapi_parts import (
     JSON,
     answer,
@@ -56,6 +57,7 @@ def document(options: HttpOptions) -> Json:
         "/api/v1/batches": {"get": list_batches()},
         "/api/v1/batches/{id}": {"get": show_batch()},
         "/api/v1/batches/{id}/resend": {"post": resend_batch(options)},
+        "/api/v1/overview": {"get": show_overview()},
         "/healthz": {"get": _healthz()},
         "/readyz": {"get": _readyz()},
     }
