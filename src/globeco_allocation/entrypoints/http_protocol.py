@@ -17,6 +17,7 @@ from globeco_allocation.entrypoints.http.observability import (
     Observability,
     correlation_id_of,
 )
+from globeco_allocation.entrypoints.http.security_headers import FOR_DATA
 
 MOST_HEAD_BYTES: Final = 64 * 1024
 """Of a request's address, headers and trailers together."""
@@ -33,6 +34,7 @@ REQUEST_SECONDS = 30.0
 SILENT_SECONDS = 75.0
 """How long a new connection may say nothing: as long as one that was used."""
 
+_CLOSING: Final = b"".join(b"%s: %s\r\n" % one for one in FOR_DATA) + b"connection: close\r\n\r\n"
 _SEPARATORS = len(": \r\n")
 _TEXTS = {
     HTTPStatus.BAD_REQUEST: "This is no HTTP request that can be understood.",
@@ -187,9 +189,8 @@ class Protocol(HttpToolsProtocol):
             "content-type: application/json\r\n"
             f"content-length: {len(body)}\r\n"
             f"{CORRELATION_HEADER}: {exchange.correlation_id}\r\n"
-            "connection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + body)
+        self.transport.write(head.encode() + _CLOSING + body)
         self.transport.write_eof()
         self.flow.resume_reading()
         self._linger = self.loop.call_later(LINGER_SECONDS, self.transport.close)

@@ -46,6 +46,8 @@ DISPATCH_HELD_UP: Final = "due work cannot be looked for now"
 DISPATCH_GOES_ON: Final = "due work is looked for again"
 REPLICA_DOES_NOT_DELIVER: Final = "this replica does not write or deliver files"
 REPLICA_DELIVERS: Final = "this replica writes and delivers files"
+TOKENS_READ: Final = "tokens read"
+TOKENS_NOT_READ: Final = "the file of tokens cannot be read: those read before count"
 WORKERS_STARTED: Final = "workers started"
 WORKERS_ENDING: Final = "workers are told to end"
 WORKERS_ENDED: Final = "workers ended"
@@ -71,6 +73,7 @@ class RequestLine(msgspec.Struct, frozen=True):
         correlation_id: The caller's, or a new one.
         level: ``info``; ``debug`` for probes.
         timestamp: When it was answered.
+        token: The name of the token that it bore, if any.
     """
 
     method: str
@@ -81,6 +84,7 @@ class RequestLine(msgspec.Struct, frozen=True):
     level: Literal["info", "debug"]
     timestamp: datetime
     message: str = REQUEST
+    token: str | msgspec.UnsetType = msgspec.UNSET
 
 
 LogRequest = Callable[[RequestLine], None]
@@ -104,6 +108,8 @@ def end_request(begun: Token[str]) -> None:
 def log_request(line: RequestLine) -> None:
     """Log one request as everything else is logged."""
     fields = {name: getattr(line, name) for name in ("method", "route", "status", "ms", "correlation_id")}
+    if line.token is not msgspec.UNSET:
+        fields["token"] = line.token
     structlog.get_logger().log(_LEVELS[line.level], REQUEST, **fields)
 
 

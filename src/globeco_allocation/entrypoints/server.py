@@ -202,6 +202,7 @@ def _http_options(settings: Settings) -> HttpOptions:
         send_wait_seconds=settings.send_wait_seconds,
         receive_grace_seconds=settings.shutdown_grace_seconds * RECEIVE_SHARE,
         metrics_enabled=settings.metrics_enabled,
+        api_tokens_file=settings.api_tokens_file,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from globeco_allocation.adapters.postgres.address import Pooler, SslMode
+from globeco_allocation.entrypoints.api_tokens import read_tokens
 from globeco_allocation.entrypoints.setting import MASK, Setting, UnusableTextError, as_text
 
 DEFAULT = "default"
@@ -22,6 +23,9 @@ POOLER, MIGRATE_ON_START = "db_pooler", "migrate_on_start"
 
 SSL_MODE, ROOT_CERT_FILE = "db_ssl_mode", "db_ssl_root_cert_file"
 """The fields of TLS to the database, and of what its certificate is judged by."""
+
+TOKENS_FILE = "api_tokens_file"
+"""The field of the file of tokens."""
 
 _LARGEST_FILE = 64 * 1024
 _LARGEST_CERT_FILE = 4 * 1024 * 1024  # a whole system's authorities have some 200 KiB
@@ -108,6 +112,7 @@ def read_settings(declared: Mapping[str, Setting], environ: Mapping[str, str]) -
         _judge_migrations(declared, found),
         _read_password_file(declared, found),
         _judge_root_cert(declared, found),
+        _judge_tokens(declared, found),
     )
     return Reading(found, (*faults, *(fault for fault in later if fault is not None)))
 
@@ -167,6 +172,21 @@ def _read_password_file(declared: Mapping[str, Setting], found: dict[str, Found]
         return SettingFault(file.source, file.value, declared[PASSWORD_FILE].kind.allowed)
     found[PASSWORD] = Found(content.removesuffix("\n").removesuffix("\r"), file.source)
     return None
+
+
+def _judge_tokens(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:
+    """Refuse a file of tokens that would keep somebody out whom it is meant to let in."""
+    file = found[TOKENS_FILE]
+    if not file.value:
+        return None
+    try:
+        read = read_tokens(Path(file.value))
+    except (OSError, ValueError):
+        reason = "cannot be read"
+    else:
+        reason = "; ".join(read.faults) or ("" if read.tokens else "holds no token")
+    allowed = declared[TOKENS_FILE].kind.allowed
+    return SettingFault(file.source, file.value, allowed, reason) if reason else None
 
 
 def _judge_root_cert(declared: Mapping[str, Setting], found: dict[str, Found]) -> SettingFault | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
+from globeco_allocation.entrypoints.commands.bearer import add_token_option, authorization
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -46,16 +47,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"how long to wait for the outcome, 0 to {LONGEST_WAIT_SECONDS} (default: %(default)s)",
     )
+    add_token_option(parser)
     parser.add_argument("--json", action="store_true", help="print the service's answer as it came")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Send, and say what came of it."""
     begun = time.monotonic()
+    try:
+        token = authorization(arguments.token_file)
+    except ValueError as error:
+        print(f"globeco-allocation: {error}", file=sys.stderr)
+        return ExitCode.USAGE
     if sys.stderr.isatty():
         print(f"Sending, waiting up to {arguments.wait} s for the outcome ...", file=sys.stderr, flush=True)
     try:
-        status, body = _within(arguments.wait + _ANSWER_SECONDS, lambda: _post(arguments.url, arguments.wait))
+        status, body = _within(
+            arguments.wait + _ANSWER_SECONDS, lambda: _post(arguments.url, arguments.wait, token)
+        )
         answer = _answer(status, body)
     except OSError as error:
         reason = getattr(error, "reason", error)
@@ -72,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _post(url: str, wait: int) -> tuple[int, bytes]:
+def _post(url: str, wait: int, token: str | None) -> tuple[int, bytes]:
     """Have it sent.
 
     Returns:
@@ -94,6 +103,8 @@ def _post(url: str, wait: int) -> tuple[int, bytes]:
     request = urllib.request.Request(  # noqa: S310 (checked above)
         f"{url.rstrip('/')}/api/v1/executions/send", b"{}", headers
     )
+    if token is not None:  # which is for this service, not for where it may lead us to
+        request.add_unredirected_header("Authorization", token)
     # No proxy is between us and this machine; elsewhere the environment says.
     proxies = urllib.request.ProxyHandler({} if parts.hostname in _THIS_MACHINE else None)
     try:

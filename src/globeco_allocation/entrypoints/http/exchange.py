@@ -12,10 +12,12 @@ class Exchange:
     Attributes:
         correlation_id: The caller's, or a new one.
         arrived: When it arrived, on the monotonic clock.
+        token_name: Whose token it bears; empty where tokens are not asked for.
     """
 
     correlation_id: str
     arrived: float = field(default_factory=time.monotonic)
+    token_name: str = ""
 
     @property
     def seconds(self) -> float:

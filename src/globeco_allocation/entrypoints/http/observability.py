@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 import structlog
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.exchange import Exchange, begin_exchange
+from globeco_allocation.entrypoints.http.security_headers import add_security_headers
 from globeco_allocation.entrypoints.metrics import Metrics
 
 CORRELATION_HEADER: Final = "X-Correlation-ID"
@@ -80,6 +82,7 @@ class Observability:
                 correlation_id=exchange.correlation_id,
                 level="debug" if route in PROBES else "info",
                 timestamp=datetime.now(UTC),
+                token=exchange.token_name or msgspec.UNSET,
             )
         )
 
@@ -121,6 +124,7 @@ class _Watch:
         if message["type"] == "http.response.start":
             self._status = int(message["status"])
             headers = list(message.get("headers", ()))
+            add_security_headers(headers)
             headers.append((_HEADER, self._exchange.correlation_id.encode()))
             if self._app.draining:
                 headers.append((b"connection", b"close"))
