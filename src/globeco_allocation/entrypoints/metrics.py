@@ -114,6 +114,11 @@ class Metrics:
         )
         self._deliveries = self._counter("deliveries", "Deliveries that reached a status.", ("status",))
         self._records = self._counter("delivery_records", "Records delivered, by result.", ("result",))
+        self._connections = self._counter(
+            "connections_turned_away",
+            "Connections closed or refused for want of room: waiting, refused, or with an unsent answer.",
+            ("reason",),
+        )
         self._sends = Gauge(
             f"{_PREFIX}_sends_under_way",
             "Sends and resends whose callers wait for their answer from this process.",
@@ -180,6 +185,10 @@ class Metrics:
             self._records.labels("accepted").inc(outcome.accepted_count)
             self._records.labels("rejected").inc(outcome.rejected_count)
             self._records.labels("unknown").inc(outcome.unknown_count)
+
+    def connection_turned_away(self, reason: str) -> None:
+        """Count a connection that had to go; `OpenConnections` names the reasons."""
+        self._connections.labels(reason).inc()
 
     def fit_to_deliver(self, *, fit: bool) -> None:
         """Show whether this replica writes and delivers files."""
