@@ -23,8 +23,8 @@ _ASSETS: Final = {
 }
 _PAGE_HEADERS: Final = {
     # The page may load and call nothing but this service.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-cache",
 }
 _ASSET_HEADERS: Final = {"Cache-Control": "public, max-age=3600"}

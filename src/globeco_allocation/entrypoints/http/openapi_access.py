@@ -18,7 +18,7 @@ _CHALLENGE: Json = {
 
 
 def with_access(document: Json, *, tokens: bool) -> Json:
-    """Return *document* with the refusals of each of the API's operations, and the token where it wants one."""
+    """Return *document* with the refusals of each of the API's operations, and the token it wants."""
     for path, operations in cast("dict[str, dict[str, Any]]", document["paths"]).items():
         if path.startswith("/api/"):
             for method, operation in operations.items():
@@ -28,7 +28,7 @@ def with_access(document: Json, *, tokens: bool) -> Json:
             _SCHEME: {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "A token with the right `read` is good for every GET, one with `send` for all.",
+                "description": "The right `read` is good for every GET, `send` for all.",
             }
         }
     return document

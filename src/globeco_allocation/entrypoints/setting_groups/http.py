@@ -26,6 +26,12 @@ class HttpSettings:
         "Largest request body; a larger one is answered 413",
         unit="bytes",
     )
+    max_connections: int = setting(
+        "MAX_CONNECTIONS",
+        "500",
+        whole_number(16, 100_000),
+        "Open connections of one process; for one more, the one that kept us waiting longest is closed",
+    )
     cors_allowed_origins: tuple[str, ...] = setting(
         "CORS_ALLOWED_ORIGINS",
         "",
