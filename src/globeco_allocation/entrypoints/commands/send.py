@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from globeco_allocation.entrypoints.commands.bearer import add_token_option, authorization
+from globeco_allocation.entrypoints.commands.tables import one_line
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -183,14 +184,17 @@ def _code(status: int, answer: dict[str, Any]) -> ExitCode:
 
 
 def _tell(answer: dict[str, Any], seconds: float, code: ExitCode) -> None:
-    print(answer["message"], file=sys.stdout if code in {ExitCode.OK, ExitCode.PARTIAL} else sys.stderr)
+    print(
+        one_line(str(answer["message"])),
+        file=sys.stdout if code in {ExitCode.OK, ExitCode.PARTIAL} else sys.stderr,
+    )
     batch = _object(answer.get("details")) or answer
     if not batch.get("fileName"):
         return
     file = f"{batch.get('processedCount')} executions, file {batch['fileName']}"
     if code is ExitCode.UNDER_WAY and not batch.get("processedCount"):  # no file has been finished
         file = f"to be written: file {batch['fileName']}"
-    print(f"batch {batch.get('batchId')}, {file}, {seconds:.1f} s")
+    print(one_line(f"batch {batch.get('batchId')}, {file}, {seconds:.1f} s"))
 
 
 def _object(value: object) -> dict[str, Any]:
