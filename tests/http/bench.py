@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,8 +22,10 @@ from globeco_allocation.entrypoints.dispatcher import Rests
 from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
+from globeco_allocation.entrypoints.http_protocol import Protocol
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.overviews import Ages, Overviews
+from globeco_allocation.entrypoints.open_connections import OpenConnections
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.send_report import NO_CLI, SUBPROCESS
 from globeco_allocation.entrypoints.services import Services
@@ -94,6 +97,7 @@ class Bench:
     send_limit: int = 100
     grace_seconds: float = 1.0
     ages: Ages = field(default_factory=lambda: Ages(overview=0, chart=0))
+    most_connections: int = 1000
     most_deferred: int | None = None
     """How many executions may wait for their portfolio; None fails their records instead."""
 
@@ -163,11 +167,15 @@ class Bench:
                 yield client
 
     @asynccontextmanager
-    async def server(self, http: type[asyncio.Protocol] | None = None) -> AsyncGenerator[int]:
+    async def server(self, http: type[Protocol] | None = None) -> AsyncGenerator[int]:
         """The app behind a real server, with a protocol of ours if one is named; yields its port."""
-        config = uvicorn.Config(
-            self.app(), port=0, http=http or "auto", lifespan="on", log_config=None, ws="none"
-        )
+        chosen: Any = "auto"
+        if http is not None:
+            self.connections = OpenConnections(
+                self.most_connections, self.metrics.connection_turned_away, self.options.max_body_bytes
+            )
+            chosen = functools.partial(http, connections=self.connections)
+        config = uvicorn.Config(self.app(), port=0, http=chosen, lifespan="on", log_config=None, ws="none")
         server = _Server(config)
         serving = asyncio.create_task(server.serve())
         await until(lambda: server.started)

@@ -1,8 +1,10 @@
 """An installation's settings, read as the service in its pod reads them."""
 
 import tempfile
+from functools import cache
 from pathlib import Path
 
+import trustme
 from tests.kubernetes.objects import parts
 from tests.manifests.installations import Installation, PodTemplate
 
@@ -31,9 +33,15 @@ def environment_here(
     for variable, value in found.items():
         if value in files:
             here = directory / variable
-            here.write_text(files[value])
+            here.write_text(_authority() if variable == "DB_SSL_ROOT_CERT_FILE" else files[value])
             found[variable] = str(here)
     return found
+
+
+@cache
+def _authority() -> str:
+    """Return a certificate in place of the example's, which is none."""
+    return trustme.CA().cert_pem.bytes().decode()
 
 
 def mounted_files(installation: Installation, pod: PodTemplate, container: str) -> dict[str, str]:

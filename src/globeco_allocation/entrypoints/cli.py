@@ -17,6 +17,7 @@ COMMANDS = {
     "batches": "see batches, deliver what is due, send again, settle by hand, verify files",
     "pending": "list what waits for its portfolio, or have what is in error looked up again",
     "handover": "find what the Go implementation left, or give the database back to it",
+    "token": "make a token for API_TOKENS_FILE",
     "config": "check the settings, or show what can be set",
     "demo": "one real run of the main job, with everything it needs, on this machine",
     "dev": "the whole stack on this machine, in the foreground, on http://localhost:8089",

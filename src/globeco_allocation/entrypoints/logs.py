@@ -61,6 +61,9 @@ DISPATCH_HELD_UP: Final = "due work cannot be looked for now"
 DISPATCH_GOES_ON: Final = "due work is looked for again"
 REPLICA_DOES_NOT_DELIVER: Final = "this replica does not write or deliver files"
 REPLICA_DELIVERS: Final = "this replica writes and delivers files"
+CONNECTIONS_FULL: Final = "connections closed or refused to make room (MAX_CONNECTIONS)"
+TOKENS_READ: Final = "tokens read"
+TOKENS_NOT_READ: Final = "the file of tokens cannot be read: those read before count"
 WORKERS_STARTED: Final = "workers started"
 WORKERS_ENDING: Final = "workers are told to end"
 WORKERS_ENDED: Final = "workers ended"
@@ -89,6 +92,7 @@ class RequestLine(msgspec.Struct, frozen=True):
         timestamp: When it was answered.
         trace_id: Of the trace that it is part of, where there is one.
         span_id: Its own place in that.
+        token: The name of the token that it bore, if any.
     """
 
     method: str
@@ -101,6 +105,7 @@ class RequestLine(msgspec.Struct, frozen=True):
     trace_id: str | msgspec.UnsetType = msgspec.UNSET
     span_id: str | msgspec.UnsetType = msgspec.UNSET
     message: str = REQUEST
+    token: str | msgspec.UnsetType = msgspec.UNSET
 
 
 LogRequest = Callable[[RequestLine], None]
@@ -135,6 +140,8 @@ def trace_ids() -> tuple[str, str] | None:
 def log_request(line: RequestLine) -> None:
     """Log one request as everything else is logged."""
     fields = {name: getattr(line, name) for name in ("method", "route", "status", "ms", "correlation_id")}
+    if line.token is not msgspec.UNSET:
+        fields["token"] = line.token
     structlog.get_logger().log(_LEVELS[line.level], REQUEST, **fields)
 
 

@@ -12,6 +12,7 @@ from asyncpg.protocol import NO_TIMEOUT
 from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.pieces import Pieces
 from globeco_allocation.adapters.postgres.pool_counts import Lending, PoolCounts
+from globeco_allocation.adapters.postgres.tls import asyncpg_tls
 from globeco_allocation.adapters.postgres.transaction import transaction
 from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS, translated
 from globeco_allocation.adapters.postgres.watching import Watch, watched
@@ -239,6 +240,7 @@ async def open_pool(
             database=address.name,
             user=address.user,
             password=address.password,
+            **asyncpg_tls(address),
             min_size=min_size,
             max_size=max_size,
             timeout=bounds.acquire,

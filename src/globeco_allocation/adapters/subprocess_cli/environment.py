@@ -25,6 +25,7 @@ _OURS = frozenset(
         "BIND_ADDRESS",
         "KUBECONFIG",
         "LOG_LEVEL",
+        "MAX_CONNECTIONS",
         "MAX_REQUEST_BYTES",
         "METRICS_ENABLED",
         "MIGRATE_ON_START",

@@ -14,11 +14,13 @@ class Exchange:
         correlation_id: The caller's, or a new one.
         headers: The caller's, with lower-case names.
         arrived: When it arrived, on the monotonic clock.
+        token_name: Whose token it bears; empty where tokens are not asked for.
     """
 
     correlation_id: str
     headers: Iterable[tuple[bytes, bytes]] = ()
     arrived: float = field(default_factory=time.monotonic)
+    token_name: str = ""
 
     @property
     def seconds(self) -> float:

@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.exchange import Exchange, begin_exchange
+from globeco_allocation.entrypoints.http.security_headers import add_security_headers
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.tracing.requests import traced_request
 from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
@@ -98,6 +99,7 @@ class Observability:
                 timestamp=datetime.now(UTC),
                 trace_id=trace_id,
                 span_id=span_id,
+                token=exchange.token_name or msgspec.UNSET,
             )
         )
 
@@ -149,6 +151,7 @@ class _Watch:
         if message["type"] == "http.response.start":
             self._status = int(message["status"])
             headers = list(message.get("headers", ()))
+            add_security_headers(headers)
             headers.append((_HEADER, self._exchange.correlation_id.encode()))
             if self._app.draining:
                 headers.append((b"connection", b"close"))

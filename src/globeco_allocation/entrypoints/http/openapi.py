@@ -7,6 +7,7 @@ from globeco_allocation import __version__
 from globeco_allocation.entrypoints.http import openapi_examples as examples
 from globeco_allocation.entrypoints.http.errors import WINDOW_TAKEN
 from globeco_allocation.entrypoints.http.observability import CORRELATION_HEADER
+from globeco_allocation.entrypoints.http.openapi_access import with_access
 from globeco_allocation.entrypoints.http.openapi_batches import (
     list_batches,
     resend_batch,
@@ -63,6 +64,10 @@ def document(options: HttpOptions) -> Json:
     }
     if options.metrics_enabled:
         paths["/metrics"] = {"get": _metrics()}
+    return with_access(_described(paths), tokens=bool(options.api_tokens_file))
+
+
+def _described(paths: Json) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {
