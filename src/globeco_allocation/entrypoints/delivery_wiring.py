@@ -91,7 +91,7 @@ async def open_delivery(
         if accounting is None:
             accounting = await _open_accounting(stack, settings, mode)
         batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
-        prepare = PrepareBatch(batches, deliveries, files)
+        prepare = PrepareBatch(batches, deliveries, files, manifests=settings.batch_manifest)
         deliver = None
         if accounting is not None:
             deliver = DeliverFile(

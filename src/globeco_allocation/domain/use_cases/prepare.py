@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,9 +13,15 @@ from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lane import lane_of
 from globeco_allocation.domain.lease import Lease
+from globeco_allocation.domain.manifest import manifest_name
 from globeco_allocation.domain.transaction_file import HEADER, plan_files, render, row_formatter
-from globeco_allocation.domain.use_cases.lane_files import LaneFiles, more_than_planned
-from globeco_allocation.ports.batches import Batches, LeasedBatch
+from globeco_allocation.domain.use_cases.lane_files import (
+    LaneFiles,
+    LaneManifests,
+    LaneParts,
+    more_than_planned,
+)
+from globeco_allocation.ports.batches import Batches, LaneRows, LeasedBatch
 from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.files import TransactionFiles
 
@@ -43,12 +49,16 @@ class PrepareBatch:
         batches: Windows and what is in them.
         deliveries: Where each step is recorded.
         files: Where transaction files are written.
+        manifests: Whether each of them has a manifest beside it, which is there first.
     """
 
-    def __init__(self, batches: Batches, deliveries: Deliveries, files: TransactionFiles) -> None:
+    def __init__(
+        self, batches: Batches, deliveries: Deliveries, files: TransactionFiles, *, manifests: bool = False
+    ) -> None:
         self._batches = batches
         self._deliveries = deliveries
         self._files = files
+        self._manifests = manifests
 
     async def __call__(self, work: LeasedBatch) -> None:
         """Plan and write every file of the batch that is not written yet; an empty batch has none.
@@ -92,6 +102,24 @@ class PrepareBatch:
                 await draft.append(await asyncio.to_thread(render, some, row))
             await draft.publish()
 
+    async def make_sure_of_the_manifest(self, delivery: Delivery) -> None:
+        """Write the manifest of a written file if it is wanted and not there.
+
+        Raises:
+            FileNotWrittenError: it could not be written; nothing stands under its name then.
+            StoreUnavailableError: the database went away.
+        """
+        name = manifest_name(delivery.file_name)
+        if not self._manifests or await self._files.checksum(name) is not None:
+            return
+        batch = await self._batch_of(delivery)
+        files = await self._deliveries.of_batches((batch.id,))
+
+        def lane(parts: Sequence[Delivery]) -> LaneParts:
+            return LaneManifests(self._files, batch, parts, {delivery.id})
+
+        await self._pass(self._batches.manifest_rows(batch, await self._batches.extent(batch)), files, lane)
+
     async def checksum(self, delivery: Delivery) -> str:
         """Return the checksum (SHA-256, hex) that the delivery's file has when it is made from the database.
 
@@ -130,15 +158,40 @@ class PrepareBatch:
     async def _write(
         self, batch: Batch, extent: Extent, lease: Lease, deliveries: Sequence[Delivery]
     ) -> None:
+        if self._manifests:
+            await self._write_manifests(batch, extent, lease, deliveries)
+
+        def lane(parts: Sequence[Delivery]) -> LaneParts:
+            return LaneFiles(self._deliveries, self._files, lease, parts)
+
+        await self._pass(self._batches.rows(batch, extent), deliveries, lane)
+
+    async def _write_manifests(
+        self, batch: Batch, extent: Extent, lease: Lease, deliveries: Sequence[Delivery]
+    ) -> None:
+        """Write the manifests of all files that are not written yet: no file is there before its manifest."""
+        wanted = {one.id for one in deliveries if one.status is DeliveryStatus.CLAIMED}
+
+        def lane(parts: Sequence[Delivery]) -> LaneParts:
+            return LaneManifests(self._files, batch, parts, wanted, (self._deliveries, lease))
+
+        await self._pass(self._batches.manifest_rows(batch, extent), deliveries, lane)
+
+    async def _pass(
+        self,
+        rows: AbstractAsyncContextManager[AsyncIterator[LaneRows]],
+        deliveries: Sequence[Delivery],
+        files_of: Callable[[Sequence[Delivery]], LaneParts],
+    ) -> None:
+        """Spread the batch's rows over the files of its lanes."""
         async with AsyncExitStack() as stack:
-            lanes: dict[int, LaneFiles] = {}
+            lanes: dict[int, LaneParts] = {}
             for lane in sorted({one.lane for one in deliveries}):
                 parts = sorted((one for one in deliveries if one.lane == lane), key=lambda one: one.part)
-                files = LaneFiles(self._deliveries, self._files, lease, parts)
-                lanes[lane] = await stack.enter_async_context(files)
-            async for some in await stack.enter_async_context(self._batches.rows(batch, extent)):
+                lanes[lane] = await stack.enter_async_context(files_of(parts))
+            async for some in await stack.enter_async_context(rows):
                 if some.lane not in lanes:
-                    raise more_than_planned(lease)
+                    raise more_than_planned(deliveries[0].batch_id)
                 await lanes[some.lane].append(some.rows)
             for files in lanes.values():
                 await files.complete()
