@@ -2,9 +2,9 @@
 
 It lies beside its file as ``<file name>.executions.csv``. It is a CSV file as PostgreSQL's COPY writes and
 reads it: UTF-8, line feeds, a header, the same columns in every line, an empty field for null and ``""`` for
-an empty text. The column ``record`` says what a line is: first one ``batch`` with the window, the terms
-and the file, then one ``execution`` for each row of the file with every column of the table ``execution``, and
-last one ``end`` with the SHA-256 of all the bytes before it. A file without its ``end`` was cut off.
+an empty text. The column ``record`` says what a line is: first one ``batch`` with the window, the terms and
+the file, then one ``execution`` for each row of the file with every column of the table, and last one ``end``
+with the SHA-256 of all the bytes before it. A file without its ``end`` was cut off.
 """
 
 from datetime import UTC, datetime

@@ -15,6 +15,7 @@ COMMANDS = {
     "send": "have a running service send what became ready, and wait for the outcome",
     "batches": "see batches, deliver what is due, send again, settle by hand, verify files",
     "pending": "list what waits for its portfolio, or have what is in error looked up again",
+    "recover": "after a backup was restored: put back what was sent since, and name what is missing",
     "config": "check the settings, or show what can be set",
     "demo": "one real run of the main job, with everything it needs, on this machine",
     "dev": "the whole stack on this machine, in the foreground, on http://localhost:8089",
