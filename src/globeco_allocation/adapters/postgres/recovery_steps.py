@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from globeco_allocation.adapters.postgres.direct_connection import execute
 from globeco_allocation.adapters.postgres.recovery_tables import FoundTables
-from globeco_allocation.domain.delivery import Reject
+from globeco_allocation.domain.delivery import RecordVerdict, Reject
 from globeco_allocation.domain.manifest import EXECUTION_COLUMNS
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class RecoverySteps:
         named = {"delivery": file.delivery_id, "attempt": file.attempt}
         execute(self._session, _KEEP_FOR_A_PERSON, named)
         execute(self._session, _RENUMBER, named)
-        for one in (*rejects, Reject("", _UNKNOWN, WORDS)):
+        for one in (*rejects, Reject("", RecordVerdict.UNKNOWN, WORDS)):
             key = (file.delivery_id, file.attempt, one.source_id)
             execute(self._session, _REJECT, (*key, one.verdict, one.reason, *key))
         execute(
@@ -294,6 +294,3 @@ class RecoverySteps:
     def _number(self, query: str, values: Sequence[object] = ()) -> int:
         row = execute(self._session, query, values).fetchone()
         return int(row[0]) if row and row[0] is not None else 0
-
-
-_UNKNOWN = "unknown"

@@ -1,7 +1,7 @@
 """The Trade Service's whole list of executions, page by page (contract: Trade Service; docs/adr/0020).
 
-A page begins at ``offset / limit``, rounded down, and its order is ours to choose: by its own id, so that what
-comes while we read comes last.
+A page's number is ``offset / limit``, rounded down, and its order is ours to choose: by its own id, so that
+what comes while we read comes last.
 """
 
 import asyncio
@@ -136,13 +136,11 @@ class ExecutionListing:
     async def _ask(self, number: int) -> _Answer:
         query = {"limit": str(self._page_size), "offset": str(number * self._page_size), "sort": "id"}
         async with self._session.get(self._url.with_query(query), allow_redirects=False) as response:
-            if (
-                response.status in {HTTPStatus.TOO_MANY_REQUESTS}
-                or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            ):
-                raise _PassingError(f"status {response.status}")
-            if response.status != HTTPStatus.OK:
-                raise ListingError(f"the Trade Service refused to list executions (status {response.status})")
+            status = response.status
+            if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise _PassingError(f"status {status}")
+            if status != HTTPStatus.OK:
+                raise ListingError(f"the Trade Service refused to list executions (status {status})")
             body = bytearray()
             async for chunk in response.content.iter_chunked(_CHUNK):
                 body += chunk

@@ -41,12 +41,12 @@ def reconcile(output: Path | None) -> ExitCode:
             code = _reconciled(file)
         if code in {ExitCode.OK, ExitCode.PARTIAL}:
             part.replace(output)  # a list that was cut off must not be taken for a whole one
-        return code
     except OSError as error:
         print(f"globeco-allocation: {output} cannot be written: {error.strerror}", file=sys.stderr)
         return ExitCode.FAILED
     finally:
         part.unlink(missing_ok=True)
+    return code
 
 
 def _reconciled(file: TextIO) -> ExitCode:
@@ -122,7 +122,7 @@ class _Looked:
     def summary(self) -> str:
         """What was found, in one line."""
         return (
-            f"{count(self.seen, 'execution')} of the Trade Service: {self.kept} kept here, {self.waiting} pending,"
-            f" {self.unfinished} open or unfilled there; {self.missing} missing here"
+            f"{count(self.seen, 'execution')} of the Trade Service: {self.kept} kept here, {self.waiting}"
+            f" pending, {self.unfinished} open or unfilled there; {self.missing} missing here"
             f"{': post these again, and no others' if self.missing else ''}"
         )
