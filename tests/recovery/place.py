@@ -189,11 +189,11 @@ class Place:
             "    ON e.ready_to_send_timestamp >= h.previous_start_time"
             "   AND e.ready_to_send_timestamp < h.start_time"
             " GROUP BY e.id, e.ready_to_send_timestamp HAVING count(h.id) <>"
-            "       CASE WHEN e.ready_to_send_timestamp < (SELECT max(start_time) FROM batch_history) THEN 1 ELSE 0 END"
+            "       (e.ready_to_send_timestamp < (SELECT max(start_time) FROM batch_history))::integer"
         )
         gaps = self.ask(
-            "SELECT id FROM (SELECT id, previous_start_time, lag(start_time) OVER (ORDER BY start_time) AS ended"
-            "                  FROM batch_history) AS h WHERE previous_start_time <> ended"
+            "SELECT id FROM (SELECT *, lag(start_time) OVER (ORDER BY start_time) AS ended FROM batch_history) AS h"
+            " WHERE previous_start_time <> ended"
         )
         rows = {row[0]: row for row in self.ask("SELECT * FROM execution")}
         (next_id,) = self.ask("SELECT nextval(pg_get_serial_sequence('execution', 'id'))")[0]

@@ -268,8 +268,8 @@ def test_an_execution_that_was_pending_in_the_backup_and_sent_after_it_is_pendin
     lost: Place,
 ) -> None:
     lost.do(
-        "INSERT INTO pending_execution SELECT 20, false, 'FULL', 'BUY', 'ML', 'S', 'IBM', 1, NULL, now(), now(),"
-        " NULL, 1, 1, 1, 'pending', 'no portfolio', 0, now(), now()"
+        "INSERT INTO pending_execution SELECT 20, false, 'FULL', 'BUY', 'ML', 'S', 'IBM', 1, NULL, now(),"
+        " now(), NULL, 1, 1, 1, 'pending', 'no portfolio', 0, now(), now()"
     )
     said = lost.run("--apply")
 
