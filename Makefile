@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate chaos bench bench-smoke lint format wheel clean
+.PHONY: help demo dev test simulate chaos drill bench bench-smoke lint format wheel clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -35,6 +35,11 @@ simulate: wheel ## Ten thousand histories of crashes, pauses and faults; SEED=7 
 chaos: wheel ## Real processes killed at every step, then 50 histories of anything at any time; HISTORIES=500 plays more
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	CHAOS_HISTORIES=$(or $(HISTORIES),50) $(RUN) pytest tests/chaos $(ARGS)
+
+drill: wheel ## The database is lost and restored, with real processes and any history; two to three minutes; DRILL_SCALE=20
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	DRILL_SCALE=$(or $(DRILL_SCALE),10) RECOVERY_HISTORIES=$(or $(HISTORIES),60) \
+	  $(RUN) pytest -s tests/drill tests/recovery $(ARGS)
 
 bench: wheel ## Measure everything beside its limit, and write docs/performance.md; some five minutes
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group bench

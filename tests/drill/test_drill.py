@@ -140,6 +140,22 @@ class Drill:
         )
 
 
+def test_the_document_says_what_is_played_here() -> None:
+    text = (Path(__file__).parents[2] / "docs/operations/disaster-recovery.md").read_text()
+    commands = (
+        "pg_dump --format=custom --file=allocation.dump postgres",
+        "pg_restore --dbname=postgres --exit-on-error --no-owner allocation.dump",
+        "globeco-allocation migrate",
+        "globeco-allocation recover",
+        "globeco-allocation recover --apply",
+        "globeco-allocation recover --reconcile --output missing.txt",
+    )
+    lines = [line.strip() for line in text.splitlines()]
+
+    places = [lines.index(command) for command in commands]
+    assert places == sorted(places)
+
+
 @pytest.fixture
 def drill(tmp_path: Path) -> Generator[Drill]:
     with ExitStack() as stack:
@@ -153,7 +169,7 @@ def until_all_is_at_rest(drill: Drill) -> None:
 
 
 @pytest.mark.timeout(60 + 30 * SCALE)
-def test_a_database_is_lost_and_all_is_booked_exactly_once(drill: Drill) -> None:
+def test_a_database_is_lost_and_all_is_booked_exactly_once(drill: Drill) -> None:  # noqa: PLR0915 (a story)
     service = drill.start()
     drill.post(service, 50 * SCALE)
     drill.send(service)

@@ -1,7 +1,6 @@
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-import psycopg
 import pytest
 import structlog
 from tests.recovery.place import Place
@@ -12,12 +11,9 @@ from globeco_allocation.domain import AllocatedExecution
 
 @pytest.fixture
 def place(
-    admin: psycopg.Connection,
     database: DatabaseAddress,
     tmp_path: Path,
     allocate: Callable[..., AllocatedExecution],
 ) -> Generator[Place]:
-    place = Place(admin, database, tmp_path, allocate)
-    yield place
-    place.close()
+    yield Place(database, tmp_path, allocate)
     structlog.reset_defaults()  # a command sets up its logs

@@ -5,13 +5,10 @@ import io
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
-
-import psycopg
-from psycopg import sql
 
 from globeco_allocation.adapters.local_files import LocalFiles
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
@@ -30,6 +27,12 @@ from globeco_allocation.entrypoints.cli import main
 
 PORTFOLIOS = [f"683b6b9620f302c879a5fe{number:02d}" for number in range(12)]
 ONE = Holder("one")
+
+_TABLES = (
+    *("execution", "execution_count", "pending_execution", "batch_history", "batch_claim", "delivery"),
+    *("delivery_reject", "delivery_stop", "delivery_resolution", "output_directory"),
+)
+_SEQUENCES = "SELECT sequencename FROM pg_sequences WHERE schemaname = current_schema()"
 
 Allocate = Callable[..., AllocatedExecution]
 Row = tuple[Any, ...]
@@ -54,18 +57,23 @@ class Place:
         sent: Every execution that stands in a file, as it was in the database then, by id.
     """
 
-    def __init__(
-        self, admin: psycopg.Connection, database: DatabaseAddress, directory: Path, allocate: Allocate
-    ) -> None:
+    def __init__(self, database: DatabaseAddress, directory: Path, allocate: Allocate) -> None:
         self.database = database
         self.files = directory / "files"
         self.files.mkdir()
         self.sent: dict[int, Row] = {}
-        self._admin = admin
         self._allocate = allocate
         self._keys = 0
-        self._made = [database.name]
-        self._backup = ""
+        self._empty = self._backup = self._dump()
+
+    def begin_anew(self) -> None:
+        """Forget everything, as a fresh database with an empty directory."""
+        self._backup = self._empty
+        self.lose_and_restore()
+        for path in self.files.iterdir():
+            path.unlink()
+        self.sent.clear()
+        self._keys = 0
 
     def keep(self, count: int) -> None:
         """Keep new executions."""
@@ -135,12 +143,20 @@ class Place:
         return (self.files / name).read_text().splitlines()[1:]
 
     def back_up(self) -> None:
-        """Make a backup, in place of an older one."""
-        self._backup = self._clone(self.database.name)
+        """Make a backup, in place of an older one; at first it is that of an empty database."""
+        self._backup = self._dump()
 
     def lose_and_restore(self) -> None:
         """Go on with the backup, as it was when it was made."""
-        self.database = replace(self.database, name=self._clone(self._backup))
+        tables, sequences = self._backup
+        with connect(self.database, {}) as session, session.transaction():
+            execute(session, f"TRUNCATE {', '.join(tables)}")
+            execute(session, "SET LOCAL session_replication_role = replica")  # the rows come as they were
+            for table, content in tables.items():
+                with session.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
+                    copy.write(content)
+            for name, (value, is_called) in sequences.items():
+                execute(session, "SELECT setval(%s, %s, %s)", (name, value, is_called))
 
     def run(self, *arguments: str, **changes: str) -> Said:
         """Run ``globeco-allocation recover``."""
@@ -177,11 +193,6 @@ class Place:
 
         return asyncio.run(do())
 
-    def close(self) -> None:
-        """Drop what was made here."""
-        for name in self._made[1:]:
-            self._admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
     def check(self) -> None:
         """Make sure that all is as promised of a recovered database."""
         several = self.ask(
@@ -192,7 +203,8 @@ class Place:
             "       (e.ready_to_send_timestamp < (SELECT max(start_time) FROM batch_history))::integer"
         )
         gaps = self.ask(
-            "SELECT id FROM (SELECT *, lag(start_time) OVER (ORDER BY start_time) AS ended FROM batch_history) AS h"
+            "SELECT id"
+            "  FROM (SELECT *, lag(start_time) OVER (ORDER BY start_time) AS ended FROM batch_history) AS h"
             " WHERE previous_start_time <> ended"
         )
         rows = {row[0]: row for row in self.ask("SELECT * FROM execution")}
@@ -229,10 +241,16 @@ class Place:
             )
             assert sorted(in_files) == sorted(one for (one,) in in_window), batch_id
 
-    def _clone(self, name: str) -> str:
-        clone = f"{self._made[0]}_{len(self._made)}"
-        self._made.append(clone)
-        self._admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(clone), sql.Identifier(name))
-        )
-        return clone
+    def _dump(self) -> tuple[dict[str, bytes], dict[str, Row]]:
+        tables: dict[str, bytes] = {}
+        with connect(self.database, {}) as session, session.transaction():
+            execute(session, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            for table in _TABLES:
+                with session.cursor() as cursor, cursor.copy(f"COPY {table} TO STDOUT".encode()) as copy:
+                    tables[table] = b"".join(map(bytes, copy))
+            names = [str(name) for (name,) in execute(session, _SEQUENCES)]
+            sequences = {
+                name: execute(session, f"SELECT last_value, is_called FROM {name}").fetchall()[0]
+                for name in names
+            }
+        return tables, sequences

@@ -1,7 +1,17 @@
 """``recover``: a restored database learns from manifests what was sent after its backup."""
 
+from collections.abc import Callable
+
 import pytest
 from tests.recovery.place import Place
+
+from globeco_allocation.adapters.local_files import LocalFiles
+from globeco_allocation.adapters.postgres.batches import PostgresBatches
+from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
+from globeco_allocation.adapters.postgres.direct_connection import connect
+from globeco_allocation.adapters.postgres.pool import Pool
+from globeco_allocation.adapters.subprocess_cli.lane_lock import try_lane
+from globeco_allocation.domain.use_cases.prepare import PrepareBatch
 
 
 @pytest.fixture
@@ -165,20 +175,40 @@ def test_a_batch_that_was_claimed_too_early_is_named_and_nothing_changes(lost: P
     assert lost.ask("SELECT count(*) FROM execution") == [(13,)]
 
 
+def cut_off(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+def changed(text: str) -> str:
+    return text.replace(",IBM,", ",IBN,", 1)
+
+
+def foreign(_text: str) -> str:
+    return "source_id,error\n"
+
+
+def not_of_a_batch(text: str) -> str:
+    return text.replace("batch,,,", "batch,7,,", 1)
+
+
+def too_long(text: str) -> str:
+    return text + text.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda text: text[: len(text) // 2], "is cut off"),
-        (lambda text: text.replace(",IBM,", ",IBN,", 1), "was changed after it was written"),
-        (lambda _: "source_id,error\n", "its header is not a manifest's"),
-        (lambda text: text.replace("batch,,,", "batch,7,,", 1), "its second line is not the batch's"),
-        (lambda text: text + text.splitlines()[-1], "goes on behind its end"),
+        (cut_off, "is cut off"),
+        (changed, "was changed after it was written"),
+        (foreign, "its header is not a manifest's"),
+        (not_of_a_batch, "its second line is not the batch's"),
+        (too_long, "goes on behind its end"),
     ],
-    ids=["cut off", "changed", "foreign", "no batch", "too long"],
 )
-def test_a_broken_manifest_is_named_and_nothing_changes(lost: Place, spoil: "object", reason: str) -> None:
+def test_a_broken_manifest_is_named_and_nothing_changes(
+    lost: Place, spoil: Callable[[str], str], reason: str
+) -> None:
     path = lost.manifests()[-1]
-    assert callable(spoil)
     path.write_text(spoil(path.read_text()))
     said = lost.run("--apply")
 
@@ -218,12 +248,6 @@ def test_a_file_that_is_gone_is_made_again_from_what_was_put_back(lost: Place) -
     (lost.files / name).unlink()
     assert lost.run("--apply").code == 0
 
-    from globeco_allocation.adapters.local_files import LocalFiles  # noqa: PLC0415
-    from globeco_allocation.adapters.postgres.batches import PostgresBatches  # noqa: PLC0415
-    from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries  # noqa: PLC0415
-    from globeco_allocation.adapters.postgres.pool import Pool  # noqa: PLC0415
-    from globeco_allocation.domain.use_cases.prepare import PrepareBatch  # noqa: PLC0415
-
     async def write_again(pool: Pool) -> None:
         deliveries = PostgresDeliveries(pool)
         (delivery,) = [one for one in await deliveries.not_ended(limit=100) if one.file_name == name]
@@ -242,8 +266,6 @@ def test_a_changed_transaction_file_is_named(lost: Place) -> None:
 
 
 def test_it_refuses_while_a_replica_is_connected(lost: Place) -> None:
-    from globeco_allocation.adapters.postgres.direct_connection import connect  # noqa: PLC0415
-
     with connect(lost.database, {}, command="serve"):
         said = lost.run("--apply")
 
@@ -253,8 +275,6 @@ def test_it_refuses_while_a_replica_is_connected(lost: Place) -> None:
 
 
 def test_it_waits_for_a_run_that_goes_on(lost: Place) -> None:
-    from globeco_allocation.adapters.subprocess_cli.lane_lock import try_lane  # noqa: PLC0415
-
     held = try_lane(lost.files, 0, 1)
     assert held is not None
     said = lost.run("--apply")

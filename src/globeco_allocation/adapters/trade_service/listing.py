@@ -1,4 +1,4 @@
-"""The Trade Service's whole list of executions, page by page (contract: Trade Service; docs/adr/0020).
+"""The Trade Service's whole list of executions, page by page (contract: Trade Service; docs/adr/0019).
 
 A page's number is ``offset / limit``, rounded down, and its order is ours to choose: by its own id, so that
 what comes while we read comes last.

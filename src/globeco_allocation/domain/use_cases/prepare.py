@@ -103,14 +103,19 @@ class PrepareBatch:
             await draft.publish()
 
     async def make_sure_of_the_manifest(self, delivery: Delivery) -> None:
-        """Write the manifest of a written file if it is wanted and not there.
+        """Have the manifest of a written file stand as it must, if it is wanted.
+
+        Before a first attempt one that is there is taken for the one just written; before any other it is
+        made again, which it has to be equal to.
 
         Raises:
-            FileNotWrittenError: it could not be written; nothing stands under its name then.
+            FileNotWrittenError: it could not be written, or another one has its name.
             StoreUnavailableError: the database went away.
         """
+        if not self._manifests:
+            return
         name = manifest_name(delivery.file_name)
-        if not self._manifests or await self._files.checksum(name) is not None:
+        if not delivery.attempts and await self._files.checksum(name) is not None:
             return
         batch = await self._batch_of(delivery)
         files = await self._deliveries.of_batches((batch.id,))
