@@ -63,15 +63,17 @@ class _Export:
         query: Selects those of a batch from one id to another, with its arguments.
         layout: Of a row.
         settings: For `Pool.copy`.
+        width: Of a row, as many times that of a transaction file: fewer of them are read at once.
     """
 
     query: Callable[[Batch, int, int], tuple[str, *tuple[object, ...]]]
     layout: RowLayout
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    width: int = 1
 
 
 _FILE_ROWS = _Export(rows_query, FILE_LAYOUT)
-_MANIFEST_ROWS = _Export(manifest_query, MANIFEST_LAYOUT, {"null": "", **MANIFEST_SETTINGS})
+_MANIFEST_ROWS = _Export(manifest_query, MANIFEST_LAYOUT, {"null": "", **MANIFEST_SETTINGS}, width=3)
 
 
 class BatchContents(OnPool):
@@ -144,13 +146,14 @@ class BatchContents(OnPool):
     ) -> Iterator[Coroutine[None, None, list[bytes]]]:
         """Yield what reads one portion after the other."""
         first_id, last_id = extent.first_id, extent.last_id
-        if sum(extent.lane_sizes.values()) <= _IDS_AT_ONCE:
+        at_once = _IDS_AT_ONCE // export.width
+        if sum(extent.lane_sizes.values()) <= at_once:
             # However far apart the ids are, the planner may find the rows by their stamps, and sort them.
             if extent.lane_sizes:
                 yield self._pool.copy(*export.query(batch, first_id, last_id), **export.settings)
             return
-        for first in range(first_id, last_id + 1, _IDS_AT_ONCE):
-            last = min(first + _IDS_AT_ONCE - 1, last_id)
+        for first in range(first_id, last_id + 1, at_once):
+            last = min(first + at_once - 1, last_id)
             # Along the primary key, whatever the planner thinks: without statistics, which are often not
             # there yet, it would read the whole window for each portion.
             yield self._pool.copy(*export.query(batch, first, last), enable_sort="off", **export.settings)
