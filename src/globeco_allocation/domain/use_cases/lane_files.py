@@ -121,12 +121,19 @@ class LaneFiles(LaneParts):
         files: Where they are written.
         lease: The right to write the batch.
         parts: The lane's deliveries, by part.
+        on_written: Told of each file that stands whole and is recorded.
     """
 
     def __init__(
-        self, deliveries: Deliveries, files: TransactionFiles, lease: Lease, parts: Sequence[Delivery]
+        self,
+        deliveries: Deliveries,
+        files: TransactionFiles,
+        lease: Lease,
+        parts: Sequence[Delivery],
+        on_written: Callable[[WrittenFile], None] | None = None,
     ) -> None:
         super().__init__(lease.id, parts)
+        self._on_written = on_written
         self._deliveries = deliveries
         self._files = files
         self._lease = lease
@@ -139,6 +146,8 @@ class LaneFiles(LaneParts):
 
     async def _published(self, part: Delivery, file: WrittenFile) -> None:
         await self._deliveries.written(self._lease, part.id, file)
+        if self._on_written is not None:
+            self._on_written(file)
 
     async def _not_written(self, part: Delivery, reason: str) -> None:
         await self._deliveries.not_written(self._lease, part.id, reason)

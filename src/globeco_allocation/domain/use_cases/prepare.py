@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from globeco_allocation.domain.batch import Batch, Extent
-from globeco_allocation.domain.delivery import Delivery, DeliveryStatus
+from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, WrittenFile
 from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lane import lane_of
@@ -49,16 +49,24 @@ class PrepareBatch:
         batches: Windows and what is in them.
         deliveries: Where each step is recorded.
         files: Where transaction files are written.
+        on_written: Told of each file of a claimed batch that stands whole.
         manifests: Whether each of them has a manifest beside it, which is there first.
     """
 
     def __init__(
-        self, batches: Batches, deliveries: Deliveries, files: TransactionFiles, *, manifests: bool = False
+        self,
+        batches: Batches,
+        deliveries: Deliveries,
+        files: TransactionFiles,
+        on_written: Callable[[WrittenFile], None] | None = None,
+        *,
+        manifests: bool = False,
     ) -> None:
         self._batches = batches
         self._deliveries = deliveries
         self._files = files
         self._manifests = manifests
+        self._on_written = on_written
 
     async def __call__(self, work: LeasedBatch) -> None:
         """Plan and write every file of the batch that is not written yet; an empty batch has none.
@@ -167,7 +175,7 @@ class PrepareBatch:
             await self._write_manifests(batch, extent, lease, deliveries)
 
         def lane(parts: Sequence[Delivery]) -> LaneParts:
-            return LaneFiles(self._deliveries, self._files, lease, parts)
+            return LaneFiles(self._deliveries, self._files, lease, parts, self._on_written)
 
         await self._pass(self._batches.rows(batch, extent), deliveries, lane)
 
