@@ -39,6 +39,8 @@ def test_what_was_sent_after_the_backup_is_put_back_under_its_ids(lost: Place) -
     assert "3 executions known as not sent yet, and now as sent" in said.out
     assert "2 batches put back with their windows" in said.out
     assert "1 empty window put in" in said.out
+    assert f"{len(lost.manifests()) - 1} deliveries put back" in said.out
+    assert "1 delivery of the backup to be sent again" in said.out
     lost.check()
 
 

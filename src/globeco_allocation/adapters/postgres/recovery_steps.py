@@ -197,10 +197,10 @@ class RecoverySteps:
         changes.known_executions = found - changes.executions
         changes.no_longer_pending = execute(session, _NOT_PENDING).rowcount
         windows = self._put_windows_back()
-        files = [DoubtfulFile(*row) for row in execute(session, _DELIVERIES).fetchall()]
-        changes.deliveries = len(files)
         doubtful = [DoubtfulFile(*row) for row in execute(session, _IN_DOUBT).fetchall()]
         changes.doubtful_deliveries = len(doubtful)
+        files = [DoubtfulFile(*row) for row in execute(session, _DELIVERIES).fetchall()]
+        changes.deliveries = len(files)
         for since, until in windows:
             changes.next_window += execute(session, _NEXT_WINDOW, (since, until)).rowcount
         self._find_highest_ids(highest_id_elsewhere)
