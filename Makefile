@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean soak screenshots
+.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean soak screenshots drill
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -43,6 +43,11 @@ alarms: wheel ## Every alert in a real Prometheus: its cause is made, it fires, 
 soak: wheel ## Ten minutes of load, faults and restarts, and docs/operations/soak.md; SECONDS=60 for a short one
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test --group bench
 	$(RUN) tests.soak $(if $(SECONDS),--seconds $(SECONDS),--report docs/operations)
+
+drill: wheel ## The database is lost and restored, with real processes and any history; two to three minutes; DRILL_SCALE=20
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	DRILL_SCALE=$(or $(DRILL_SCALE),10) RECOVERY_HISTORIES=$(or $(HISTORIES),60) \
+	  $(RUN) pytest -s tests/drill tests/recovery $(ARGS)
 
 bench: wheel ## Measure everything beside its limit, and write docs/performance.md; some five minutes
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group bench

@@ -25,7 +25,8 @@ class OwnPostgres:
     """The server; made by `own_postgres`.
 
     Attributes:
-        address: Of its only database, migrated.
+        address: Of its only database.
+        programs: Where ``pg_dump`` and the others are that came with it.
     """
 
     def __init__(self, data: Path, sockets: Path) -> None:
@@ -36,6 +37,7 @@ class OwnPostgres:
             made = get_server(data, cleanup_mode=None, start=False)
             made.ensure_pgdata_inited()
         self.address = DatabaseAddress(str(sockets), 5432, "postgres", "postgres")
+        self.programs: Path = made.bin_path
         self._user = made.system_user
         if self._user is not None:
             os.chown(sockets, pwd.getpwnam(self._user).pw_uid, -1)
@@ -77,8 +79,8 @@ class OwnPostgres:
 
 
 @contextmanager
-def own_postgres() -> Generator[OwnPostgres]:
-    """Run a server with a migrated database for as long as the block lasts."""
+def own_postgres(*, migrated: bool = True) -> Generator[OwnPostgres]:
+    """Run a server with a database, migrated unless said otherwise, for as long as the block lasts."""
     # Short, for the path of a socket may not be long.
     with tempfile.TemporaryDirectory(prefix="pgc-", dir="/tmp") as directory:
         Path(directory).chmod(0o755)
@@ -88,7 +90,8 @@ def own_postgres() -> Generator[OwnPostgres]:
         server = OwnPostgres(data, sockets)
         try:
             server.start()
-            migrate(server.address, lambda _: None)
+            if migrated:
+                migrate(server.address, lambda _: None)
             yield server
         finally:
             server.stop()

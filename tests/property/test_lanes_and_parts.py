@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -105,9 +105,9 @@ class FragileDraft(MemoryDraft):
         self.moments.one()
         await super().append(rows)
 
-    async def publish(self) -> WrittenFile:
+    async def publish(self, ending: Callable[[WrittenFile], bytes] | None = None) -> WrittenFile:
         self.moments.one()
-        file = await super().publish()
+        file = await super().publish(ending)
         self.moments.one()
         return file
 

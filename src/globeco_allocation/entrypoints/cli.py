@@ -18,6 +18,7 @@ COMMANDS = {
     "pending": "list what waits for its portfolio, or have what is in error looked up again",
     "handover": "find what the Go implementation left, or give the database back to it",
     "token": "make a token for API_TOKENS_FILE",
+    "recover": "after a backup was restored: put back what was sent since, and name what is missing",
     "config": "check the settings, or show what can be set",
     "demo": "one real run of the main job, with everything it needs, on this machine",
     "dev": "the whole stack on this machine, in the foreground, on http://localhost:8089",

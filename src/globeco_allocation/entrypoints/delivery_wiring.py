@@ -105,7 +105,7 @@ async def open_delivery(
             files = TracedFiles(files, tracing)
             accounting = None if accounting is None else TracedAccounting(accounting, tracing)
         batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
-        prepare = PrepareBatch(batches, deliveries, files, on_written)
+        prepare = PrepareBatch(batches, deliveries, files, on_written, manifests=settings.batch_manifest)
         deliver = None
         if accounting is not None:
             deliver = DeliverFile(

@@ -81,6 +81,15 @@ class Batches(Protocol):
         """
         ...
 
+    def manifest_rows(
+        self, batch: Batch, extent: Extent
+    ) -> AbstractAsyncContextManager[AsyncIterator[LaneRows]]:
+        """Stream the same executions, lanes and parts as `rows`, as lines of their files' manifests.
+
+        They hold every column of what is kept (`globeco_allocation.domain.manifest`).
+        """
+        ...
+
     def executions(self, batch: Batch) -> AbstractAsyncContextManager[AsyncIterator[Execution]]:
         """Stream the executions in the batch's window by ascending id, the same ones each time.
 

@@ -1,6 +1,6 @@
 """The directory that we share with the accounting CLI."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -19,11 +19,14 @@ class DraftFile(Protocol):
         """Write more rows, by ascending id."""
         ...
 
-    async def publish(self) -> WrittenFile:
+    async def publish(self, ending: Callable[[WrittenFile], bytes] | None = None) -> WrittenFile:
         """Flush the file to disk, and only then give it its name.
 
         A file of that name with the same bytes is left as it is, so that a step may be repeated; one with
         other bytes is never replaced.
+
+        Args:
+            ending: Makes the file's last bytes of what is in it by then; None: it has no more.
         """
         ...
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,8 +58,8 @@ class Draft:
         self._last_id = rows.last_id
         self._records += rows.record_count
 
-    def publish(self) -> WrittenFile:
-        """Flush the file to disk and give it its name.
+    def publish(self, ending: Callable[[WrittenFile], bytes] | None = None) -> WrittenFile:
+        """Flush the file to disk and give it its name; *ending* makes its last bytes of what is in it.
 
         Raises:
             FileExistsError: another file with other bytes has the name.
@@ -66,17 +67,13 @@ class Draft:
         """
         if self._torn:
             raise OSError(errno.EIO, "a part of the file was not written")
+        if ending is not None:
+            self.append(ending(self._facts()))
         self._file.flush()
         os.fchmod(self._file.fileno(), FILE_MODE)
         os.fsync(self._file.fileno())
         self._file.close()
-        facts = WrittenFile(
-            record_count=self._records,
-            byte_count=self._bytes,
-            checksum=self._sum.hexdigest(),
-            first_id=self._first_id,
-            last_id=self._last_id,
-        )
+        facts = self._facts()
         ours = True
         try:
             os.link(self._path, self._target)
@@ -98,6 +95,15 @@ class Draft:
             self._file.close()
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
+
+    def _facts(self) -> WrittenFile:
+        return WrittenFile(
+            record_count=self._records,
+            byte_count=self._bytes,
+            checksum=self._sum.hexdigest(),
+            first_id=self._first_id,
+            last_id=self._last_id,
+        )
 
     def _is_already_there(self, facts: WrittenFile) -> bool:
         with self._target.open("rb") as file:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -155,10 +155,10 @@ class LocalDraft:
         with _unwritten(self._name):
             await finish(self._draft.append_rows, rows)
 
-    async def publish(self) -> WrittenFile:
+    async def publish(self, ending: Callable[[WrittenFile], bytes] | None = None) -> WrittenFile:
         """Flush the file to disk, and then give it its name; see the port."""
         with _unwritten(self._name):
-            return await finish(self._draft.publish)
+            return await finish(self._draft.publish, ending)
 
 
 def _unwritten(name: str) -> Explained:

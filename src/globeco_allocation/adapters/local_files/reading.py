@@ -38,7 +38,7 @@ def checksum_of(directory: Path, name: str) -> str | None:
         FileNotFoundError: the directory itself is missing.
     """
     try:
-        descriptor = _open(directory / name)
+        descriptor = open_regular(directory / name)
     except FileNotFoundError:
         directory.stat()
         return None
@@ -55,7 +55,7 @@ class IdReader:
 
     def __init__(self, directory: Path, name: str) -> None:
         try:
-            descriptor = _open(directory / name)
+            descriptor = open_regular(directory / name)
         except FileNotFoundError:
             directory.stat()
             raise NotOursError("it is gone") from None
@@ -87,7 +87,7 @@ class IdReader:
         return found
 
 
-def _open(path: Path) -> int:
+def open_regular(path: Path) -> int:
     """Open a regular file: a pipe would keep us waiting, and a link could lead anywhere."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

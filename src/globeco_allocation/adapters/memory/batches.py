@@ -1,7 +1,7 @@
 """Batch windows and the files they become, in memory."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from globeco_allocation.domain.errors import DeliveryStepError
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lane import lane_of
 from globeco_allocation.domain.lease import Holder, Lease, Leased
+from globeco_allocation.domain.manifest import manifest_row
 from globeco_allocation.domain.transaction_file import render, row_formatter
 from globeco_allocation.ports.batches import BatchPage, LaneRows, LeasedBatch
 
@@ -59,8 +60,13 @@ class MemoryBatches:
     @asynccontextmanager
     async def rows(self, batch: Batch, extent: Extent) -> AsyncGenerator[AsyncIterator[LaneRows]]:
         """Stream the rows of the batch's files; see the port."""
-        window = self._database.in_window(batch.window)
-        yield _each(_rows(batch, [one for one in window if extent.first_id <= one.id <= extent.last_id]))
+        row = row_formatter(batch.terms.file_quantity)
+        yield _each(_rows(batch, self._within(batch, extent), row))
+
+    @asynccontextmanager
+    async def manifest_rows(self, batch: Batch, extent: Extent) -> AsyncGenerator[AsyncIterator[LaneRows]]:
+        """Stream the lines of the manifests of the batch's files; see the port."""
+        yield _each(_rows(batch, self._within(batch, extent), manifest_row))
 
     @asynccontextmanager
     async def executions(self, batch: Batch) -> AsyncGenerator[AsyncIterator[Execution]]:
@@ -113,6 +119,10 @@ class MemoryBatches:
         batch_id = self._database.window_holding(ready)
         return None if batch_id is None else (batch_id, await self.get(batch_id))
 
+    def _within(self, batch: Batch, extent: Extent) -> list[Execution]:
+        window = self._database.in_window(batch.window)
+        return [one for one in window if extent.first_id <= one.id <= extent.last_id]
+
     def _leased(self, batch: Batch, holder: Holder) -> LeasedBatch:
         return LeasedBatch(batch, self._database.leases.take(Leased.BATCH, batch.id, holder))
 
@@ -155,9 +165,10 @@ def _by_lane(executions: Iterable[Execution], lane_count: int) -> Mapping[int, l
     return lanes
 
 
-def _rows(batch: Batch, executions: Iterable[Execution]) -> Iterator[LaneRows]:
+def _rows(
+    batch: Batch, executions: Iterable[Execution], row: Callable[[Execution], bytes]
+) -> Iterator[LaneRows]:
     terms = batch.terms
-    row = row_formatter(terms.file_quantity)
     for lane, those in _by_lane(executions, terms.lane_count).items():
         for part in range(0, len(those), terms.file_max_records):
             end = min(part + terms.file_max_records, len(those))

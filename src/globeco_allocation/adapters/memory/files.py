@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from globeco_allocation.adapters.bare_name import check_bare
@@ -91,15 +91,20 @@ class MemoryDraft:
         self._files.answer(f"the file {self._name} was not written")
         self._rows.append(rows)
 
-    async def publish(self) -> WrittenFile:
+    async def publish(self, ending: Callable[[WrittenFile], bytes] | None = None) -> WrittenFile:
         """Give the file its name; see the port."""
         what = f"the file {self._name} was not written"
         self._files.answer(what)
         content = self._header + b"".join(some.text for some in self._rows)
+        if ending is not None:
+            content += ending(self._facts(content))
         if self._files.contents.setdefault(self._name, content) != content:
             raise FileNotWrittenError(
                 f"{what}: another one with other content has its name: move that one away"
             )
+        return self._facts(content)
+
+    def _facts(self, content: bytes) -> WrittenFile:
         return WrittenFile(
             record_count=sum(some.record_count for some in self._rows),
             byte_count=len(content),

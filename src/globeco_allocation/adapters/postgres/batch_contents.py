@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 
 import asyncpg
@@ -11,7 +12,12 @@ import asyncpg
 from globeco_allocation.adapters.blocking import finish
 from globeco_allocation.adapters.postgres.execution_rows import SELECT_EXECUTIONS, to_execution
 from globeco_allocation.adapters.postgres.file_rows import rows_query
-from globeco_allocation.adapters.postgres.lane_rows import RowsOfLanes
+from globeco_allocation.adapters.postgres.lane_rows import FILE_LAYOUT, RowLayout, RowsOfLanes
+from globeco_allocation.adapters.postgres.manifest_rows import (
+    MANIFEST_LAYOUT,
+    MANIFEST_SETTINGS,
+    manifest_query,
+)
 from globeco_allocation.adapters.postgres.on_pool import OnPool
 from globeco_allocation.domain.batch import Batch, Extent
 from globeco_allocation.domain.execution import Execution
@@ -49,6 +55,27 @@ SELECT (('x' || encode(substr(hash, 1, 4), 'hex'))::bit(32)::bigint % $3)::integ
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """One way to write executions as rows.
+
+    Attributes:
+        query: Selects those of a batch from one id to another, with its arguments.
+        layout: Of a row.
+        settings: For `Pool.copy`.
+        width: Of a row, as many times that of a transaction file: fewer of them are read at once.
+    """
+
+    query: Callable[[Batch, int, int], tuple[str, *tuple[object, ...]]]
+    layout: RowLayout
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    width: int = 1
+
+
+_FILE_ROWS = _Export(rows_query, FILE_LAYOUT)
+_MANIFEST_ROWS = _Export(manifest_query, MANIFEST_LAYOUT, {"null": "", **MANIFEST_SETTINGS}, width=3)
+
+
 class BatchContents(OnPool):
     """Reads what is in batch windows; see `globeco_allocation.ports.batches.Batches`."""
 
@@ -75,19 +102,32 @@ class BatchContents(OnPool):
     @asynccontextmanager
     async def rows(self, batch: Batch, extent: Extent) -> AsyncGenerator[AsyncIterator[LaneRows]]:
         """Stream the rows of the batch's files as the server's COPY writes them; see the port."""
+        async with self._exported(batch, extent, _FILE_ROWS) as rows:
+            yield rows
+
+    @asynccontextmanager
+    async def manifest_rows(self, batch: Batch, extent: Extent) -> AsyncGenerator[AsyncIterator[LaneRows]]:
+        """Stream the lines of the manifests of the batch's files, likewise; see the port."""
+        async with self._exported(batch, extent, _MANIFEST_ROWS) as rows:
+            yield rows
+
+    @asynccontextmanager
+    async def _exported(
+        self, batch: Batch, extent: Extent, export: _Export
+    ) -> AsyncGenerator[AsyncIterator[LaneRows]]:
         async with (
-            aclosing(self._texts(batch, extent)) as texts,
-            aclosing(_spread(texts, RowsOfLanes(batch.terms))) as rows,
+            aclosing(self._texts(batch, extent, export)) as texts,
+            aclosing(_spread(texts, RowsOfLanes(batch.terms, export.layout))) as rows,
         ):
             yield rows
 
-    async def _texts(self, batch: Batch, extent: Extent) -> AsyncGenerator[bytes]:
+    async def _texts(self, batch: Batch, extent: Extent, export: _Export) -> AsyncGenerator[bytes]:
         """Yield the window's rows, a portion at a time, while the next portions are made.
 
         A claimed window never changes, so each portion is a transaction of its own: no snapshot is held while
         the caller takes its time.
         """
-        portions = self._portions(batch, extent)
+        portions = self._portions(batch, extent, export)
         ahead = deque(map(asyncio.create_task, islice(portions, _PORTIONS_AHEAD)))
         try:
             while ahead:
@@ -101,19 +141,22 @@ class BatchContents(OnPool):
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
 
-    def _portions(self, batch: Batch, extent: Extent) -> Iterator[Coroutine[None, None, list[bytes]]]:
+    def _portions(
+        self, batch: Batch, extent: Extent, export: _Export
+    ) -> Iterator[Coroutine[None, None, list[bytes]]]:
         """Yield what reads one portion after the other."""
         first_id, last_id = extent.first_id, extent.last_id
-        if sum(extent.lane_sizes.values()) <= _IDS_AT_ONCE:
+        at_once = _IDS_AT_ONCE // export.width
+        if sum(extent.lane_sizes.values()) <= at_once:
             # However far apart the ids are, the planner may find the rows by their stamps, and sort them.
             if extent.lane_sizes:
-                yield self._pool.copy(*rows_query(batch, first_id, last_id))
+                yield self._pool.copy(*export.query(batch, first_id, last_id), **export.settings)
             return
-        for first in range(first_id, last_id + 1, _IDS_AT_ONCE):
-            last = min(first + _IDS_AT_ONCE - 1, last_id)
+        for first in range(first_id, last_id + 1, at_once):
+            last = min(first + at_once - 1, last_id)
             # Along the primary key, whatever the planner thinks: without statistics, which are often not
             # there yet, it would read the whole window for each portion.
-            yield self._pool.copy(*rows_query(batch, first, last), enable_sort="off")
+            yield self._pool.copy(*export.query(batch, first, last), enable_sort="off", **export.settings)
 
 
 async def _spread(texts: AsyncIterator[bytes], lanes: RowsOfLanes) -> AsyncGenerator[LaneRows]:

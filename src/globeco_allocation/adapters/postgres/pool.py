@@ -128,8 +128,10 @@ class Pool:
             )
             yield await stack.enter_async_context(aclosing(_each(rows)))
 
-    async def copy(self, sql: str, *arguments: object, **settings: str) -> list[bytes]:
-        """Return all rows of a query as the server writes them in CSV; no header, and no field may be null.
+    async def copy(self, sql: str, *arguments: object, null: str = _NULL, **settings: str) -> list[bytes]:
+        """Return all rows of a query as the server writes them in CSV, with no header.
+
+        A null is written as *null*; unless one is given, no field may be null.
 
         A transaction of its own, read-only and under these *settings*. Each piece of some hundred kilobytes
         ends with a row.
@@ -142,7 +144,7 @@ class Pool:
             # One bound around it all: the driver would set its own anew for each few rows.
             async with asyncio.timeout(bound), self._reading(limits | settings) as connection:
                 await connection.copy_from_query(
-                    sql, *arguments, output=pieces.add, format="csv", null=_NULL, timeout=NO_TIMEOUT
+                    sql, *arguments, output=pieces.add, format="csv", null=null, timeout=NO_TIMEOUT
                 )
         return pieces.all()
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 _THE_CLIS_OWN = ("GLOBECO_PA_", "SIMULATED_ACCOUNTING_")
 _OURS_BEGIN_WITH = (
     "BATCH_FILE_",
+    "BATCH_MANIFEST",
     "CLI_",
     "CORS_",
     "DATABASE_",

@@ -144,3 +144,20 @@ def _stands(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+def lanes_in_use(directory: Path) -> list[str]:
+    """Return the names of the lane locks that somebody holds: his run goes on.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    held: list[str] = []
+    for path in sorted(directory.glob(lane_lock_name(0).replace("0", "*"))):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if not _lock(descriptor, fcntl.LOCK_SH):
+                held.append(path.name)
+        finally:
+            os.close(descriptor)
+    return held

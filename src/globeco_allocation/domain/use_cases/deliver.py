@@ -94,6 +94,7 @@ class DeliverFile:
     async def _attempt(self, delivery: Delivery, lease: Lease, order: RunOrder) -> Judgement:
         permit = _Permit(self._deliveries, lease, delivery)
         if not delivery.under_way:
+            await self._prepare.make_sure_of_the_manifest(delivery)
             await self._make_sure_of_the_file(delivery)
         try:
             run = await self._accounting.run(order, permit)

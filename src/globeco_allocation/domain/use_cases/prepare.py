@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,9 +13,15 @@ from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lane import lane_of
 from globeco_allocation.domain.lease import Lease
+from globeco_allocation.domain.manifest import manifest_name
 from globeco_allocation.domain.transaction_file import HEADER, plan_files, render, row_formatter
-from globeco_allocation.domain.use_cases.lane_files import LaneFiles, more_than_planned
-from globeco_allocation.ports.batches import Batches, LeasedBatch
+from globeco_allocation.domain.use_cases.lane_files import (
+    LaneFiles,
+    LaneManifests,
+    LaneParts,
+    more_than_planned,
+)
+from globeco_allocation.ports.batches import Batches, LaneRows, LeasedBatch
 from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.files import TransactionFiles
 
@@ -44,6 +50,7 @@ class PrepareBatch:
         deliveries: Where each step is recorded.
         files: Where transaction files are written.
         on_written: Told of each file of a claimed batch that stands whole.
+        manifests: Whether each of them has a manifest beside it, which is there first.
     """
 
     def __init__(
@@ -52,10 +59,13 @@ class PrepareBatch:
         deliveries: Deliveries,
         files: TransactionFiles,
         on_written: Callable[[WrittenFile], None] | None = None,
+        *,
+        manifests: bool = False,
     ) -> None:
         self._batches = batches
         self._deliveries = deliveries
         self._files = files
+        self._manifests = manifests
         self._on_written = on_written
 
     async def __call__(self, work: LeasedBatch) -> None:
@@ -100,6 +110,29 @@ class PrepareBatch:
                 await draft.append(await asyncio.to_thread(render, some, row))
             await draft.publish()
 
+    async def make_sure_of_the_manifest(self, delivery: Delivery) -> None:
+        """Have the manifest of a written file stand as it must, if it is wanted.
+
+        Before a first attempt one that is there is taken for the one just written; before any other it is
+        made again, which it has to be equal to.
+
+        Raises:
+            FileNotWrittenError: it could not be written, or another one has its name.
+            StoreUnavailableError: the database went away.
+        """
+        if not self._manifests:
+            return
+        name = manifest_name(delivery.file_name)
+        if not delivery.attempts and await self._files.checksum(name) is not None:
+            return
+        batch = await self._batch_of(delivery)
+        files = await self._deliveries.of_batches((batch.id,))
+
+        def lane(parts: Sequence[Delivery]) -> LaneParts:
+            return LaneManifests(self._files, batch, parts, {delivery.id})
+
+        await self._pass(self._batches.manifest_rows(batch, await self._batches.extent(batch)), files, lane)
+
     async def checksum(self, delivery: Delivery) -> str:
         """Return the checksum (SHA-256, hex) that the delivery's file has when it is made from the database.
 
@@ -138,15 +171,40 @@ class PrepareBatch:
     async def _write(
         self, batch: Batch, extent: Extent, lease: Lease, deliveries: Sequence[Delivery]
     ) -> None:
+        if self._manifests:
+            await self._write_manifests(batch, extent, lease, deliveries)
+
+        def lane(parts: Sequence[Delivery]) -> LaneParts:
+            return LaneFiles(self._deliveries, self._files, lease, parts, self._on_written)
+
+        await self._pass(self._batches.rows(batch, extent), deliveries, lane)
+
+    async def _write_manifests(
+        self, batch: Batch, extent: Extent, lease: Lease, deliveries: Sequence[Delivery]
+    ) -> None:
+        """Write the manifests of all files that are not written yet: no file is there before its manifest."""
+        wanted = {one.id for one in deliveries if one.status is DeliveryStatus.CLAIMED}
+
+        def lane(parts: Sequence[Delivery]) -> LaneParts:
+            return LaneManifests(self._files, batch, parts, wanted, (self._deliveries, lease))
+
+        await self._pass(self._batches.manifest_rows(batch, extent), deliveries, lane)
+
+    async def _pass(
+        self,
+        rows: AbstractAsyncContextManager[AsyncIterator[LaneRows]],
+        deliveries: Sequence[Delivery],
+        files_of: Callable[[Sequence[Delivery]], LaneParts],
+    ) -> None:
+        """Spread the batch's rows over the files of its lanes."""
         async with AsyncExitStack() as stack:
-            lanes: dict[int, LaneFiles] = {}
+            lanes: dict[int, LaneParts] = {}
             for lane in sorted({one.lane for one in deliveries}):
                 parts = sorted((one for one in deliveries if one.lane == lane), key=lambda one: one.part)
-                files = LaneFiles(self._deliveries, self._files, lease, parts, self._on_written)
-                lanes[lane] = await stack.enter_async_context(files)
-            async for some in await stack.enter_async_context(self._batches.rows(batch, extent)):
+                lanes[lane] = await stack.enter_async_context(files_of(parts))
+            async for some in await stack.enter_async_context(rows):
                 if some.lane not in lanes:
-                    raise more_than_planned(lease)
+                    raise more_than_planned(deliveries[0].batch_id)
                 await lanes[some.lane].append(some.rows)
             for files in lanes.values():
                 await files.complete()

@@ -67,6 +67,12 @@ class DeliverySettings:
     file_quantity: FileQuantity = setting(
         "FILE_QUANTITY", "quantity", one_of(FileQuantity), "Which amount is written: ordered or filled"
     )
+    batch_manifest: bool = setting(
+        "BATCH_MANIFEST",
+        "false",
+        truth(),
+        "Whether each file has a manifest beside it, from which `recover` brings lost executions back",
+    )
     file_cleanup_enabled: bool = setting(
         "FILE_CLEANUP_ENABLED", "false", truth(), "Whether a file is removed once all of it is booked"
     )

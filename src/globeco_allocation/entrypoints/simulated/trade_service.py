@@ -1,5 +1,7 @@
 """A Trade Service that answers ``GET /api/v2/executions?executionServiceId=N`` as the real one was recorded.
 
+Without an id it lists all, page by page (``limit``, ``offset``).
+
 Source of every rule here: contract "Trade Service". What a caller may not rely on is simulated too: an empty
 list that comes too early, answers that hang, drip or break off, and a 500 for what should be a 400.
 """
@@ -75,6 +77,7 @@ class SimulatedTradeService:
         portfolios: executionServiceId to the portfolio ids of its executions, one execution each. An id of
             None is a portfolio whose ``portfolioId`` is null; None instead of the list is one execution whose
             ``portfolio`` itself is null. May be changed while the simulator runs.
+        statuses: by executionServiceId; ``SENT`` where none is said.
         knobs: what goes wrong.
         calls: how often each id was asked for, whatever came of it.
         most_at_once: the most calls seen in progress at the same time.
@@ -90,6 +93,7 @@ class SimulatedTradeService:
     ) -> None:
         """Start with *portfolios*; with *invent*, every other positive id has a portfolio too."""
         self.portfolios = dict(portfolios or {})
+        self.statuses: dict[int, str] = {}
         self.knobs = knobs or Knobs()
         self.calls: Counter[int] = Counter()
         self.most_at_once = 0
@@ -168,23 +172,24 @@ class SimulatedTradeService:
         limit = _integer(request.query.get("limit", ""))
         if limit is None:
             limit = _PAGE_SIZE
-        if not 1 <= limit <= _LARGEST_PAGE:
+        offset = _integer(request.query.get("offset", "")) or 0
+        if not (1 <= limit <= _LARGEST_PAGE and offset >= 0 and request.query.get("sort", "id") == "id"):
             return _error(request, HTTPStatus.INTERNAL_SERVER_ERROR)
-        body = self._body(asked, limit)
+        body = self._body(asked, limit, offset // limit)
         if knobs.drip:
             return await _dripped(request, body, knobs.drip)
         return web.Response(body=body, content_type="application/json")
 
-    def _body(self, asked: int | None, limit: int) -> bytes:
+    def _body(self, asked: int | None, limit: int, number: int) -> bytes:
         if asked is None:
-            found = [one for known in self.portfolios for one in self._find(known)]
+            found = sorted((one for known in self.portfolios for one in self._find(known)), key=_id)
         elif self.calls[asked] <= self.knobs.empty_first:
             found = []
         elif asked in self.knobs.bodies:
             return self.knobs.bodies[asked]
         else:
             found = self._find(asked)
-        return _ENCODER.encode(page(found, limit))
+        return _ENCODER.encode(page(found, limit, number))
 
     def _find(self, asked: int) -> list[Json]:
         if asked in self.portfolios:
@@ -195,10 +200,15 @@ class SimulatedTradeService:
             known = []
         if known is None:
             return [execution(asked, 0, None)]
+        status = self.statuses.get(asked, "SENT")
         return [
-            execution(asked, position, {"portfolioId": portfolio, "name": portfolio and "Growth"})
+            execution(asked, position, {"portfolioId": portfolio, "name": portfolio and "Growth"}, status)
             for position, portfolio in enumerate(known)
         ]
+
+
+def _id(one: Json) -> int:
+    return int(one["id"])
 
 
 class _NotAnIntegerError(Exception):
