@@ -1,4 +1,4 @@
-"""The audit says what is known and what nobody could be asked; the bill of materials is of what is installed."""
+"""The audit says what is known and what nobody could be asked; the SBOM names what is installed."""
 
 import importlib.util
 import json
