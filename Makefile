@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test fuzz simulate chaos bench bench-smoke lint actionlint audit sbom format wheel package clean
+.PHONY: help demo dev test fuzz simulate chaos bench bench-smoke manifests lint actionlint audit sbom format wheel package clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -49,6 +49,11 @@ bench: wheel ## Measure everything beside its limit, and write docs/performance.
 bench-smoke: wheel ## The same with little of everything: that it works, not how fast it is
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group bench
 	$(RUN) bench --smoke
+
+manifests: wheel ## Render k8s/ into dist/k8s, and validate it against Kubernetes 1.33, the settings and itself
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	$(RUN) tests.manifests dist/k8s
+	$(RUN) pytest tests/manifests tests/kubernetes/test_job_permissions.py $(ARGS)
 
 lint: wheel ## Formatting, lint, types, and the direction of imports
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --all-groups

@@ -122,6 +122,15 @@ def test_what_goes_on_in_the_service_has_an_exit_code_of_its_own(
     assert "batch 7" in capsys.readouterr().out
 
 
+def test_a_schedule_takes_what_goes_on_in_the_service_for_done_and_nothing_else(answer: Answer) -> None:
+    asked = ["send", "--under-way-is-fine", "--url"]
+
+    assert main([*asked, answer(202, json.dumps({**SENT, "status": "processing"}).encode())]) == ExitCode.OK
+    assert main([*asked, answer(500, error(500))]) == ExitCode.FAILED
+    assert main([*asked, answer(503, error(503))]) == ExitCode.TRY_AGAIN
+    assert main([*asked, answer(200, json.dumps({**SENT, "status": "partial"}).encode())]) == ExitCode.PARTIAL
+
+
 @pytest.mark.parametrize("status", [409, 503])
 def test_what_may_work_later_is_to_be_tried_again(
     answer: Answer, status: int, capsys: pytest.CaptureFixture[str]

@@ -40,7 +40,6 @@ def test_the_services_settings_name_the_other_containers() -> None:
     assert environment["DB_HOST"] == DATABASE
     assert environment["TRADE_SERVICE_URL"] == "http://globeco-trade-service:8082"
     assert trade_service["command"][-1] == trade_service["environment"]["PORT"] == "8082"
-    assert re.fullmatch(r"http://jaeger:4318", environment["OTEL_EXPORTER_OTLP_ENDPOINT"])
 
 
 def test_the_names_are_those_that_the_service_looks_for_by_default() -> None:
@@ -128,8 +127,14 @@ def test_prometheus_scrapes_the_service_and_loads_the_alerts() -> None:
 
     (job,) = config["scrape_configs"]
 
-    assert job["static_configs"] == [{"targets": ["globeco-allocation-service:8089"]}]
+    labels = {
+        "namespace": "globeco",
+        "pod": "globeco-allocation-service",
+    }  # rules and dashboard group by them
+    assert job["static_configs"] == [{"targets": ["globeco-allocation-service:8089"], "labels": labels}]
     assert [file for file in config["rule_files"] if file not in mounted] == []
+    rules = {file.name for file in (ROOT / "deploy" / "prometheus").glob("*.yaml")} - {"alerts_test.yaml"}
+    assert {file.rsplit("/", 1)[-1] for file in config["rule_files"]} == rules
 
 
 def test_grafana_asks_prometheus_and_jaeger_and_shows_the_dashboard() -> None:

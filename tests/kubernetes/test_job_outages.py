@@ -1,6 +1,7 @@
 """An API that is away, that forgets who we are, or that lets us do less."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +143,44 @@ async def test_the_check_names_what_is_not_allowed(runs: JobRuns) -> None:
             CliNotStartedError, match=r"list Jobs in the namespace globeco \(Forbidden, 403\)"
         ):
             await cli.check()
+
+
+async def test_a_refusal_is_logged_when_it_begins_and_when_it_is_over_and_not_with_every_call(
+    runs: JobRuns, token_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "globeco_allocation.adapters.kubernetes_job")
+    async with runs.runner() as cli:
+        await cli.check()
+        runs.kubernetes.rotate_token("unknown-to-us")
+        for _ in range(3):
+            with pytest.raises(CliNotStartedError, match="Unauthorized"):
+                await cli.check()
+        runs.kubernetes.rotate_token("renewed", token_file)
+        await cli.check()
+        await cli.check()
+
+    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
+        ("WARNING", "the Kubernetes API answers 401 Unauthorized: Unauthorized"),
+        ("INFO", "the Kubernetes API answers 401 Unauthorized no more"),
+    ]
+
+
+async def test_a_refusal_of_another_kind_is_logged_too(
+    runs: JobRuns, token_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs.kubernetes.rotate_token("unknown-to-us")
+    async with runs.runner() as cli:
+        with pytest.raises(CliNotStartedError):
+            await cli.check()
+        runs.kubernetes.rotate_token("renewed", token_file)
+        runs.kubernetes.permitted.clear()
+        with pytest.raises(CliNotStartedError):
+            await cli.check()
+
+    assert [one.getMessage()[:36] for one in caplog.records] == [
+        "the Kubernetes API answers 401 Unaut",
+        "the Kubernetes API answers 403 Forbi",
+    ]
 
 
 async def test_the_check_of_an_api_that_is_away_tells_so(runs: JobRuns) -> None:

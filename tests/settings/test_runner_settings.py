@@ -3,6 +3,8 @@
 import pytest
 
 from globeco_allocation.entrypoints import runner_kinds
+from globeco_allocation.entrypoints.cli import main
+from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.settings import Settings
 from globeco_allocation.entrypoints.settings_reading import SettingsError
 
@@ -107,6 +109,18 @@ def test_names_in_the_cluster_are_checked_before_they_are_used(
         assert fault(**{name: one}).startswith(f"{name} holds {one!r}; it may hold ")
 
 
+def test_the_jobs_group_is_a_number_or_none_at_all() -> None:
+    assert Settings.load({}).kubernetes_batch_fs_group is None
+    assert Settings.load({"KUBERNETES_BATCH_FS_GROUP": " "}).kubernetes_batch_fs_group is None
+    assert Settings.load({"KUBERNETES_BATCH_FS_GROUP": "0"}).kubernetes_batch_fs_group == 0
+    assert Settings.load({"KUBERNETES_BATCH_FS_GROUP": "65532"}).kubernetes_batch_fs_group == 65532
+
+    for bad in ("-1", "users", "2147483648"):
+        assert fault(KUBERNETES_BATCH_FS_GROUP=bad) == (
+            f"KUBERNETES_BATCH_FS_GROUP holds {bad!r}; it may hold a whole number from 0 to 2147483647"
+        )
+
+
 def test_a_faulty_switch_is_not_blamed_on_the_command_that_it_makes_unused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -117,3 +131,16 @@ def test_a_faulty_switch_is_not_blamed_on_the_command_that_it_makes_unused(
 
     assert fault(**CHART).startswith("KUBERNETES_BATCH_ENABLED needs the package's extra: install ")
     assert "\n" not in fault(**CHART)
+
+
+def test_config_check_names_the_extra_that_jobs_need(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find_nothing(_: str) -> None:
+        return None
+
+    monkeypatch.setattr(runner_kinds, "find_spec", find_nothing)
+    monkeypatch.setenv("KUBERNETES_BATCH_ENABLED", "true")
+
+    assert main(["config", "check"]) == ExitCode.USAGE
+    assert "install globeco-allocation[kubernetes]" in capsys.readouterr().err

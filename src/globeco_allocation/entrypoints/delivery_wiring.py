@@ -4,11 +4,11 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,6 +21,7 @@ from globeco_allocation.adapters.postgres.pool import Pool
 from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.domain.batch import ClaimTerms
+from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.lease import Holder
 from globeco_allocation.domain.retry import RetryTerms
 from globeco_allocation.domain.use_cases.deliver import DeliverFile
@@ -34,6 +35,9 @@ from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.deliveries import Deliveries
 from globeco_allocation.ports.files import TransactionFiles
 from globeco_allocation.ports.resolutions import Resolutions
+
+if TYPE_CHECKING:
+    from globeco_allocation.adapters.kubernetes_job import JobTemplate
 
 _PREPARE_SECONDS = 10.0
 
@@ -74,6 +78,7 @@ async def open_delivery(
     *,
     files: TransactionFiles | None = None,
     accounting: AccountingCli | None = None,
+    on_written: Callable[[WrittenFile], None] | None = None,
 ) -> AsyncGenerator[DeliveryParts]:
     """Open every part, real unless given.
 
@@ -82,6 +87,7 @@ async def open_delivery(
         pool: Connections to the database.
         files: Instead of ``OUTPUT_DIR``.
         accounting: Instead of ``CLI_COMMAND`` and Kubernetes; the caller closes it.
+        on_written: Told of each transaction file that stands whole.
     """
     holder = Holder(f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     async with AsyncExitStack() as stack:
@@ -91,7 +97,7 @@ async def open_delivery(
         if accounting is None:
             accounting = await _open_accounting(stack, settings, mode)
         batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
-        prepare = PrepareBatch(batches, deliveries, files)
+        prepare = PrepareBatch(batches, deliveries, files, on_written)
         deliver = None
         if accounting is not None:
             deliver = DeliverFile(
@@ -157,18 +163,31 @@ async def _open_accounting(stack: AsyncExitStack, settings: Settings, mode: str)
     return SubprocessCli(template, settings.output_dir, settings.cli_timeout_seconds)
 
 
-def _kubernetes_jobs(settings: Settings) -> AbstractAsyncContextManager[AccountingCli]:
-    # Loaded only where it is used: it is an extra, and not small.
-    from globeco_allocation.adapters.kubernetes_job import JobTemplate, KubernetesJobCli  # noqa: PLC0415
+def job_template(settings: Settings, environ: Mapping[str, str]) -> "JobTemplate":
+    """Return what all Jobs of the accounting CLI have in common under these settings.
+
+    Args:
+        settings: How the Jobs are set up.
+        environ: Where it stands, for the CLI, how Portfolio Accounting is reached.
+    """
+    from globeco_allocation.adapters.kubernetes_job import JobTemplate  # noqa: PLC0415 (only where it is used)
     from globeco_allocation.adapters.kubernetes_job.template import server_variables  # noqa: PLC0415
 
-    template = JobTemplate(
+    return JobTemplate(
         image=settings.kubernetes_batch_cli_image,
         claim=settings.kubernetes_batch_nfs_pvc_name,
         timeout_seconds=settings.kubernetes_batch_job_timeout_seconds,
         service_account=settings.kubernetes_batch_service_account_name,
-        variables=server_variables(os.environ),
+        fs_group=settings.kubernetes_batch_fs_group,
+        variables=server_variables(environ),
     )
+
+
+def _kubernetes_jobs(settings: Settings) -> AbstractAsyncContextManager[AccountingCli]:
+    # Loaded only where it is used: it is an extra, and not small.
+    from globeco_allocation.adapters.kubernetes_job import KubernetesJobCli  # noqa: PLC0415
+
+    template = job_template(settings, os.environ)
     return KubernetesJobCli(template, settings.output_dir, namespace=settings.kubernetes_batch_namespace)
 
 

@@ -3,11 +3,12 @@
 import re
 from importlib.util import find_spec
 
-from globeco_allocation.entrypoints.setting import Kind, UnusableTextError, truth
+from globeco_allocation.entrypoints.setting import Kind, UnusableTextError, truth, whole_number
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _IMAGE = re.compile(r"[\w./:@-]+", re.ASCII)
 _LONGEST_NAME = 253
+_LARGEST_GROUP = 2**31 - 1
 
 
 def command() -> Kind[str]:
@@ -67,6 +68,16 @@ def object_name(of: str) -> Kind[str]:
         return text
 
     return Kind(f"the name of a {of}: lower-case letters, digits, inner hyphens and dots", read)
+
+
+def group() -> Kind[int | None]:
+    """Return the kind of a group's number, or nothing."""
+    numbers = whole_number(0, _LARGEST_GROUP)
+
+    def read(text: str) -> int | None:
+        return numbers.read(text) if text else None
+
+    return Kind(numbers.allowed, read)
 
 
 def image() -> Kind[str]:

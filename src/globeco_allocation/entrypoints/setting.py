@@ -100,6 +100,8 @@ def setting(
 def as_text(value: object) -> str:
     """Write a setting's value the way it stands in the environment."""
     match value:
+        case None:
+            return ""
         case bool():
             return "true" if value else "false"
         case float():

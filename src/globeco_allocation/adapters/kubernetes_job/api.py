@@ -4,7 +4,6 @@ The chart allows Jobs to be created, read, listed, watched and deleted; no pods 
 """
 
 import asyncio
-import logging
 import math
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -22,6 +21,7 @@ from lightkube.models.batch_v1 import JobStatus
 from lightkube.resources.batch_v1 import Job
 
 from globeco_allocation.adapters.kubernetes_job.patience import Patience
+from globeco_allocation.adapters.kubernetes_job.refusals import Refusals
 from globeco_allocation.adapters.kubernetes_job.seen_job import (
     JobEnd,
     NameTakenError,
@@ -46,8 +46,6 @@ _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _CONFLICT, _GONE, _NOT_FOUND, _TOO_MANY = 409, 410, 404, 429
 _REFUSALS = frozenset({400, 401, 403, 404, 405, 406, 413, 415, 422})
 
-_log = logging.getLogger(__name__)
-
 
 class JobsApi:
     """Jobs of one namespace.
@@ -58,6 +56,7 @@ class JobsApi:
     def __init__(self, client: "_JobsClient", patience: Patience) -> None:
         self._client = client
         self._patience = patience
+        self._refusals = Refusals()
 
     async def get(self, name: str) -> SeenJob | None:
         """Return a Job, or None when the API says that there is none."""
@@ -134,9 +133,9 @@ class JobsApi:
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(self._patience.call):
-                return await call()
+                answer = await call()
         except ApiError as error:
-            raise _judged(error) from error
+            raise self._judged(error) from error
         except httpx2.HTTPStatusError as error:
             # No Status: some proxy's answer, or of an API that is only starting, whose 404 says nothing.
             code = error.response.status_code
@@ -149,6 +148,25 @@ class JobsApi:
             raise UnansweredError("the service account's token cannot be read", sent=False) from error
         except (ValueError, NotReadyError) as error:
             raise UnansweredError("its answer cannot be read", sent=True) from error
+        self._refusals.answered()
+        return answer
+
+    def _judged(self, error: ApiError) -> Exception:
+        """Tell a refusal for sure from an answer that may be another one later."""
+        status = error.status
+        code = status.code or error.response.status_code
+        reason = status.reason if status.reason and _WORD.fullmatch(status.reason) else "no reason given"
+        if code == _NOT_FOUND and reason == "NotFound":
+            self._refusals.answered()
+            return _NotFoundError(reason)
+        if code == _CONFLICT and reason == "AlreadyExists":
+            self._refusals.answered()
+            return NameTakenError(reason)
+        self._refusals.refused(code, reason, (status.message or "")[:_LONGEST_WORDS])
+        if code in _REFUSALS and code != _NOT_FOUND:
+            return RefusedError(f"{reason}, {code}")
+        sent = code not in {_CONFLICT, _GONE, _TOO_MANY}
+        return UnansweredError(f"{reason}, {code}", sent=sent, retry_after=_retry_after(error.response))
 
 
 class _JobsClient(Protocol):
@@ -198,25 +216,6 @@ async def open_jobs_api(config: SingleConfig, namespace: str, patience: Patience
         ) from error
     async with aclosing(client):
         yield JobsApi(cast("_JobsClient", client), patience)
-
-
-def _judged(error: ApiError) -> Exception:
-    """Tell a refusal for sure from an answer that may be another one later."""
-    status = error.status
-    code = status.code or error.response.status_code
-    reason = status.reason if status.reason and _WORD.fullmatch(status.reason) else "no reason given"
-    if code == _NOT_FOUND and reason == "NotFound":
-        return _NotFoundError(reason)
-    if code == _CONFLICT and reason == "AlreadyExists":
-        return NameTakenError(reason)
-    # For the log alone: what the API says may name users and addresses.
-    _log.warning(
-        "the Kubernetes API answers %s %s: %s", code, reason, (status.message or "")[:_LONGEST_WORDS]
-    )
-    if code in _REFUSALS and code != _NOT_FOUND:
-        return RefusedError(f"{reason}, {code}")
-    sent = code not in {_CONFLICT, _GONE, _TOO_MANY}
-    return UnansweredError(f"{reason}, {code}", sent=sent, retry_after=_retry_after(error.response))
 
 
 def _retry_after(response: httpx2.Response) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from globeco_allocation.entrypoints.runner_kinds import image, jobs_switch, namespace, object_name
+from globeco_allocation.entrypoints.runner_kinds import group, image, jobs_switch, namespace, object_name
 from globeco_allocation.entrypoints.setting import setting, whole_number
 
 
@@ -46,4 +46,10 @@ class KubernetesSettings:
         "globeco-efs-pvc",
         object_name("volume claim"),
         "The claim behind `OUTPUT_DIR`, mounted into the Jobs at /data",
+    )
+    kubernetes_batch_fs_group: int | None = setting(
+        "KUBERNETES_BATCH_FS_GROUP",
+        "",
+        group(),
+        "The Jobs' `fsGroup`, by which the CLI writes beside our files: the pod's own; none if empty",
     )
