@@ -7,7 +7,7 @@ import subprocess
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -249,7 +249,9 @@ def everywhere(value: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401 (any JS
 def test_the_dashboard_hard_wires_no_data_source() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     sources = [
-        value for key, value in everywhere(dashboard) if key == "datasource" and isinstance(value, dict)
+        cast("dict[str, str]", value)
+        for key, value in everywhere(dashboard)
+        if key == "datasource" and isinstance(value, dict)
     ]
 
     assert {one["uid"] for one in sources} == {"${datasource}", "-- Grafana --"}
