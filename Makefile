@@ -4,6 +4,8 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
+ACTIONLINT_VERSION := 1.7.12
+IMAGE_EXTRAS := --extra kubernetes
 RUN := .venv/bin/python -m
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
@@ -12,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean soak screenshots drill
+.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean soak screenshots drill fuzz actionlint audit sbom package
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -27,6 +29,10 @@ dev: wheel ## The whole stack on this machine, the service on http://localhost:8
 test: wheel ## All tests, against the built wheel; ARGS="-k window" passes arguments to pytest
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	$(RUN) pytest $(ARGS)
+
+fuzz: wheel ## Random requests against our own OpenAPI, two thousand for each operation; EXAMPLES=500 tries fewer
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(RUN) pytest --timeout=3000 tests/http/test_openapi_fuzz.py $(ARGS)
 
 simulate: wheel ## Ten thousand histories of crashes, pauses and faults; SEED=7 tells one in full, HISTORIES=500 takes fewer
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
@@ -74,6 +80,21 @@ lint: wheel ## Formatting, lint, types, and the direction of imports
 	.venv/bin/pyright
 	.venv/bin/lint-imports
 
+actionlint: .tools/bin/actionlint ## Check the GitHub workflows; it needs Go
+	.tools/bin/actionlint
+
+audit: $(UV) ## Known vulnerabilities in what uv.lock names; STRICT=1 fails where nobody can be asked
+	$(UV) sync --quiet --locked --inexact --no-install-project --no-default-groups --group supply
+	$(UV) export --quiet --locked --all-extras --all-groups --no-emit-project --output-file .tools/locked.txt
+	.venv/bin/python .ci/audit.py $(if $(STRICT),--strict) .tools/locked.txt
+
+sbom: $(UV) ## Write dist/sbom.cdx.json, what the image holds of Python packages (CycloneDX), and check it
+	$(UV) sync --quiet --locked --inexact --no-install-project --no-default-groups --group supply
+	mkdir -p dist
+	$(UV) export --quiet --locked --no-default-groups $(IMAGE_EXTRAS) --format cyclonedx1.5 \
+	  --output-file dist/sbom.cdx.json
+	.venv/bin/python .ci/check_sbom.py dist/sbom.cdx.json
+
 format: ## Put the code into its form
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
@@ -84,6 +105,13 @@ wheel: $(UV) ## Build the wheel and install it into .venv, with the embedded dat
 	rm -rf dist
 	$(UV) build --quiet --wheel --out-dir dist
 	$(UV) pip install --quiet --python .venv --no-deps --reinstall dist/*.whl
+
+package: wheel sbom ## Wheel, source distribution and bill of materials, for a release
+	$(UV) build --quiet --sdist --out-dir dist
+
+.tools/bin/actionlint: $(UV)
+	@command -v go >/dev/null || { echo "actionlint is made by Go, and there is none (apt install golang)" >&2; exit 1; }
+	GOBIN="$(CURDIR)/.tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION)
 
 $(UV): Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,6 +1,7 @@
 """Requests made from the OpenAPI document, valid and not: no 5xx, and no answer that is not declared."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Generator
 from typing import Any
@@ -15,7 +16,7 @@ from tests.http.bench import Bench
 from globeco_allocation.entrypoints.http.openapi import document
 from globeco_allocation.entrypoints.http.options import HttpOptions
 
-EXAMPLES = 100
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 """For each operation, beside those that cover every keyword of its schemas; some 15 s in all."""
 
 # Its generic types are given without their arguments, which a strict type checker cannot follow.
