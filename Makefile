@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 ACTIONLINT_VERSION := 1.7.12
-IMAGE_EXTRAS := --extra kubernetes
+IMAGE_EXTRAS := --extra kubernetes --extra tracing
 RUN := .venv/bin/python -m
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 

@@ -39,6 +39,7 @@ def test_the_services_settings_name_the_other_containers() -> None:
 
     assert environment["DB_HOST"] == DATABASE
     assert environment["TRADE_SERVICE_URL"] == "http://globeco-trade-service:8082"
+    assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://jaeger:4318"
     assert trade_service["command"][-1] == trade_service["environment"]["PORT"] == "8082"
 
 
