@@ -2,11 +2,15 @@
 
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from tests.kubernetes.objects import parts
 from tests.manifests.installations import Installation, PodTemplate
 
 from globeco_allocation.entrypoints.settings import Settings
+
+_AUTHORITY: Final = Path(__file__).parent / "authority.pem"
+"""In the place of whoever signs PostgreSQL's certificate."""
 
 
 def settings_of(installation: Installation) -> Settings:
@@ -42,7 +46,7 @@ def mounted_files(installation: Installation, pod: PodTemplate, container: str) 
         one["name"]: one["secret"]["secretName"] for one in parts(pod.spec, "volumes") if "secret" in one
     }
     return {
-        f"{mount['mountPath']}/{key}": content
+        f"{mount['mountPath']}/{key}": _AUTHORITY.read_text() if key == "ca.crt" else content
         for mount in parts(pod.container(container), "volumeMounts")
         if mount["name"] in secrets
         for key, content in installation.data("Secret", secrets[mount["name"]]).items()
