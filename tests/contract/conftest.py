@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from tests.contract.stores import Stores, opened_pool
 
+from globeco_allocation.adapters.memory.backlog import MemoryBacklog
 from globeco_allocation.adapters.memory.batches import MemoryBatches
 from globeco_allocation.adapters.memory.clock import MemoryClock
 from globeco_allocation.adapters.memory.database import MemoryDatabase
@@ -12,12 +13,15 @@ from globeco_allocation.adapters.memory.deliveries import MemoryDeliveries
 from globeco_allocation.adapters.memory.executions import MemoryExecutions
 from globeco_allocation.adapters.memory.leases import MemoryLeases
 from globeco_allocation.adapters.memory.output_directory import MemoryOutputDirectory
+from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.memory.resolutions import MemoryResolutions
+from globeco_allocation.adapters.postgres.backlog import PostgresBacklog
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.leases import PostgresLeases
 from globeco_allocation.adapters.postgres.output_directory import PostgresOutputDirectory
+from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
 from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
 
 
@@ -27,6 +31,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
     if request.param == "memory":
         clock = MemoryClock()
         database = MemoryDatabase(clock)
+        pending = MemoryPendingExecutions(database)
 
         yield Stores(
             MemoryExecutions(database),
@@ -35,6 +40,8 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
             MemoryLeases(database),
             MemoryResolutions(database),
             MemoryOutputDirectory(database),
+            pending,
+            MemoryBacklog(database, pending),
             clock.step,
         )
     else:
@@ -48,5 +55,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
                 PostgresLeases(pool),
                 PostgresResolutions(pool),
                 PostgresOutputDirectory(pool),
+                PostgresPendingExecutions(pool, count_seconds=0),
+                PostgresBacklog(pool),
                 step_clock,
             )

@@ -21,11 +21,13 @@ from globeco_allocation.domain.delivery import (
     WrittenFile,
 )
 from globeco_allocation.domain.lease import LEASE_TIME, Holder
+from globeco_allocation.ports.backlog import Backlog
 from globeco_allocation.ports.batches import Batches, LeasedBatch
 from globeco_allocation.ports.deliveries import Deliveries, LeasedDelivery
 from globeco_allocation.ports.executions import Executions
 from globeco_allocation.ports.leases import Leases
 from globeco_allocation.ports.output_directory import DirectoryIdentity
+from globeco_allocation.ports.pending import PendingExecutions
 from globeco_allocation.ports.resolutions import Resolutions
 
 ONE, OTHER = Holder("one"), Holder("other")
@@ -48,6 +50,8 @@ class Stores:
     leases: Leases
     resolutions: Resolutions
     output_directory: DirectoryIdentity
+    pending: PendingExecutions
+    backlog: Backlog
     step_clock: Callable[[timedelta], None]
 
     def let_leases_run_out(self) -> None:

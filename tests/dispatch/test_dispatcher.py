@@ -469,7 +469,7 @@ async def test_steps_are_counted_by_what_came_of_them(cluster: Cluster) -> None:
 
     assert replica.metric('dispatch_steps_total{result="done",step="write"}') == 1
     assert replica.metric('dispatch_steps_total{result="done",step="deliver"}') == 1
-    assert replica.metric('delivery_attempts_total{status="delivered"}') == 1
+    assert replica.metric('delivery_attempts_total{runner="subprocess",status="delivered"}') == 1
 
 
 async def test_a_run_without_counts_is_no_failure_before_another_one_has_confirmed_it(
@@ -489,6 +489,6 @@ async def test_a_run_without_counts_is_no_failure_before_another_one_has_confirm
 
     assert [one["event"] for one in lines if one["log_level"] != "info"] == []
     assert logs.ATTEMPT_TO_BE_CONFIRMED in [one["event"] for one in lines]
-    assert replica.metric('delivery_attempts_total{status="failed"}') == 0
-    assert replica.metric('delivery_attempts_total{status="to_be_confirmed"}') == 1
-    assert replica.metric('delivery_attempts_total{status="delivered"}') == 1
+    assert replica.metric('delivery_attempts_total{runner="subprocess",status="failed"}') == 0
+    assert replica.metric('delivery_attempts_total{runner="subprocess",status="to_be_confirmed"}') == 1
+    assert replica.metric('delivery_attempts_total{runner="subprocess",status="delivered"}') == 1

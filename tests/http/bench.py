@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 from tests.dispatch.cluster import NO_POLLS, Cluster, until
 
+from globeco_allocation.adapters.memory.backlog import MemoryBacklog
 from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.memory.portfolios import MemoryPortfolios
 from globeco_allocation.domain.batch import ClaimTerms
@@ -115,13 +116,14 @@ class Bench:
         )
         async with (
             replica as working,
-            PendingLookups(look_up, self.pending, self.metrics) as pending_lookups,
+            PendingLookups(look_up, self.metrics) as pending_lookups,
         ):
             yield Services(
                 executions=self.executions,
                 batches=self.batches,
                 deliveries=self.deliveries,
                 resolutions=self.resolutions,
+                backlog=MemoryBacklog(self.database, self.pending),
                 receive=ReceiveExecutions(self.executions, self.portfolios, defer),
                 pending_lookups=pending_lookups,
                 sends=working.sends,

@@ -605,6 +605,6 @@ async def test_sends_are_counted(client: httpx.AsyncClient, bench: Bench) -> Non
     text = (await client.get("/metrics")).text
 
     assert "globeco_allocation_batches_claimed_total 1.0" in text
-    assert 'globeco_allocation_deliveries_total{status="partial"} 1.0' in text
+    assert 'globeco_allocation_deliveries_total{runner="subprocess",status="partial"} 1.0' in text
     assert 'globeco_allocation_delivery_records_total{result="accepted"} 2.0' in text
     assert 'globeco_allocation_delivery_records_total{result="rejected"} 1.0' in text

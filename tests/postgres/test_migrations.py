@@ -27,6 +27,7 @@ ALL = (
     "0004.delivery-queue",
     "0005.pending-executions",
     "0006.execution-count",
+    "0007.outstanding-work",
 )
 
 EXECUTION = """

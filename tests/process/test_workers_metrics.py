@@ -133,10 +133,9 @@ def test_where_it_can_be_made_nowhere_the_message_says_what_to_do(monkeypatch: p
 COUNT = """
 import sys
 from pathlib import Path
-from globeco_allocation.domain.pending import PendingCounts
 from globeco_allocation.entrypoints.shared_metrics import shared_metrics
 metrics = shared_metrics(Path(sys.argv[1]), int(sys.argv[2]))
-metrics.pending_counted(PendingCounts(int(sys.argv[3]), 1))
+metrics.state.migrations_missing(int(sys.argv[3]))
 metrics.fit_to_deliver(fit=sys.argv[4] == "fit")
 metrics.batch_claimed()
 print(metrics.render().decode())
@@ -153,7 +152,7 @@ def test_each_metric_is_put_together_in_its_own_way(tmp_path: Path) -> None:
     count(tmp_path, 1, 5, "unfit")
     shown = count(tmp_path, 2, 3, "fit")
 
-    assert value(shown, 'allocation_pending_executions{status="pending"}') == 3  # the latest look
+    assert value(shown, "allocation_schema_migrations_missing ") == 3  # the latest look
     assert value(shown, "allocation_fit_to_deliver ") == 0  # one of them is not
     assert value(shown, "allocation_batches_claimed_total ") == 2
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from globeco_allocation.adapters.postgres.pool import Pool
 from globeco_allocation.adapters.postgres.resolutions import PostgresResolutions
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.domain.batch import ClaimTerms
+from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.lease import Holder
 from globeco_allocation.domain.retry import RetryTerms
 from globeco_allocation.domain.use_cases.deliver import DeliverFile
@@ -77,6 +78,7 @@ async def open_delivery(
     *,
     files: TransactionFiles | None = None,
     accounting: AccountingCli | None = None,
+    on_written: Callable[[WrittenFile], None] | None = None,
 ) -> AsyncGenerator[DeliveryParts]:
     """Open every part, real unless given.
 
@@ -85,6 +87,7 @@ async def open_delivery(
         pool: Connections to the database.
         files: Instead of ``OUTPUT_DIR``.
         accounting: Instead of ``CLI_COMMAND`` and Kubernetes; the caller closes it.
+        on_written: Told of each transaction file that stands whole.
     """
     holder = Holder(f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     async with AsyncExitStack() as stack:
@@ -94,7 +97,7 @@ async def open_delivery(
         if accounting is None:
             accounting = await _open_accounting(stack, settings, mode)
         batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
-        prepare = PrepareBatch(batches, deliveries, files)
+        prepare = PrepareBatch(batches, deliveries, files, on_written)
         deliver = None
         if accounting is not None:
             deliver = DeliverFile(

@@ -27,6 +27,7 @@ from globeco_allocation.entrypoints.fitness import Fitness
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.progress import Progress
+from globeco_allocation.entrypoints.send_report import SUBPROCESS
 from globeco_allocation.entrypoints.trouble import PATIENCE_SECONDS, Trouble, until
 from globeco_allocation.ports.accounting import AccountingCli
 from globeco_allocation.ports.batches import LeasedBatch
@@ -80,6 +81,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         files: Where files are written.
         accounting: The accounting CLI; None where none is set.
         metrics: Where steps and attempts are counted.
+        runner: How the accounting CLI is run, for the metrics.
         lanes: How many deliveries may be carried on side by side.
         may_begin: Asked until it says yes: before its tables are there, the database is left alone.
         grace_seconds: How long the end waits for files that are being written.
@@ -94,6 +96,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         accounting: AccountingCli | None,
         metrics: Metrics,
         *,
+        runner: str = SUBPROCESS,
         lanes: int = 1,
         may_begin: Callable[[], bool] = lambda: True,
         grace_seconds: float = 2.0,
@@ -102,6 +105,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         self._work_off = work_off
         self._deliveries = deliveries
         self._metrics = metrics
+        self._runner = runner
         self._lanes = lanes
         self._may_begin = may_begin
         self._rests = rests or Rests()
@@ -125,6 +129,11 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
     def to_write(self) -> int:
         """How many batches of this process are being written, or wait for their turn."""
         return len(self._writing)
+
+    @property
+    def to_deliver(self) -> int:
+        """How many deliveries this process carries on."""
+        return len(self._delivering)
 
     @property
     def next_step(self) -> asyncio.Event:
@@ -230,7 +239,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             "unknown": outcome.unknown_count,
             "reason": outcome.error,
         }
-        self._metrics.attempt_ended(settlement)
+        self._metrics.attempt_ended(settlement, self._runner)
         if settlement.collision:
             _log.error(logs.COLLISION, **facts)
         elif settlement.confirming:  # each good Job: it prints no counts, and is no failure

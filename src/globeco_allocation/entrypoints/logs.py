@@ -27,6 +27,7 @@ REPEAT_DIFFERS: Final = "known execution reported with other content, kept one u
 PENDING_GIVEN_UP: Final = "pending executions given up: a person must look (globeco-allocation pending)"
 PENDING_HELD_UP: Final = "pending executions cannot be worked off for now"
 PENDING_GOES_ON: Final = "pending executions are worked off again"
+MEASURING_FAILED: Final = "metrics could not be refreshed"
 PENDING_FAILED: Final = "work on pending executions failed"
 BATCH_CLAIMED: Final = "batch claimed"
 BATCH_RESENT: Final = "batch is to be delivered again"

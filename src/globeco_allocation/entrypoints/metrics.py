@@ -15,17 +15,19 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from globeco_allocation.domain.delivery import Settlement
-from globeco_allocation.domain.pending import PendingCounts
+from globeco_allocation.domain.delivery import Settlement, WrittenFile
 from globeco_allocation.domain.use_cases.look_up_pending import PendingRound
+from globeco_allocation.entrypoints.process_metrics import show_build, show_process
+from globeco_allocation.entrypoints.state_metrics import PREFIX, StateMetrics
 
 S = TypeVar("S", Counter, Histogram)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """The content type of `Metrics.render`."""
 
-_PREFIX = "globeco_allocation"
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+_BREAKER_STATES = ("closed", "open", "half-open")
 
 _TO_BE_CONFIRMED = "to_be_confirmed"
 """An attempt that may have booked everything: a run that only confirms it follows."""
@@ -54,12 +56,19 @@ class Metrics:
 
     Args:
         shown: What `render` shows, where that is more than what this process counts: the sum over workers.
+
+    Attributes:
+        state: What is looked at from time to time.
     """
 
     def __init__(self, shown: Collector | None = None) -> None:
         disable_created_metrics()  # nothing asks for them, and they double the answer
         self._registry = CollectorRegistry()
         self._shown = shown or self._registry
+        self.state = StateMetrics(self._registry)
+        show_build(self._registry)
+        if shown is None:
+            show_process(self._registry)
         route = ("method", "route", "status")
         self._requests = _Series(self._counter("http_requests", "Requests answered.", route).labels)
         self._request_seconds = _Series(
@@ -72,6 +81,8 @@ class Metrics:
         self._executions = _Series(
             self._counter("executions", "Execution records answered, by result.", ("result",)).labels
         )
+        for result in ("created", "deferred", "skipped", "error"):
+            self._executions[(result,)].inc(0)  # there from the start: a rate sees the first one, too
         self._repeats_differing = self._counter(
             "executions_differing_repeats", "Known executions reported again with other content."
         )
@@ -88,13 +99,21 @@ class Metrics:
             "Pending executions looked up in this process, by what came of it.",
             ("result",),
         )
-        self._pending = Gauge(
-            f"{_PREFIX}_pending_executions",
-            "Executions that wait for their portfolio, in the whole cluster; those in error need a person.",
-            ("status",),
+        self._retries = self._counter("portfolio_lookup_retries", "Portfolio lookups tried again.")
+        self._breaker = Gauge(
+            f"{PREFIX}_trade_service_breaker",
+            "1 for the state that the circuit breaker of the Trade Service is in; over several workers, how"
+            " many of them are. Open becomes half-open at the next lookup.",
+            ("state",),
             registry=self._registry,
-            multiprocess_mode="mostrecent",  # every worker counts the same rows
+            multiprocess_mode="livesum",
         )
+        self.breaker_is("closed")
+        self._breaker_changes = self._counter(
+            "trade_service_breaker_changes", "Changes of the circuit breaker, by its new state.", ("state",)
+        )
+        for state in _BREAKER_STATES:
+            self._breaker_changes.labels(state).inc(0)
         self._batches = self._counter("batches_claimed", "Batch windows claimed.")
         self._resends = self._counter("batches_resent", "Batches whose delivery was asked for again.")
         self._steps = self._counter(
@@ -103,19 +122,26 @@ class Metrics:
             ("step", "result"),
         )
         self._attempts = self._counter(
-            "delivery_attempts", "Attempts that ended, by what they came to.", ("status",)
+            "delivery_attempts", "Attempts that ended, by what they came to.", ("status", "runner")
+        )
+        self._delivery_retries = self._counter(
+            "delivery_retries", "Attempts that failed and are followed by another one.", ("runner",)
         )
         self._collisions = self._counter("source_id_collisions", "Attempts that found foreign rows.")
         self._fit = Gauge(
-            f"{_PREFIX}_fit_to_deliver",
+            f"{PREFIX}_fit_to_deliver",
             "1 when this replica writes and delivers.",
             registry=self._registry,
             multiprocess_mode="livemin",
         )
-        self._deliveries = self._counter("deliveries", "Deliveries that reached a status.", ("status",))
+        self._deliveries = self._counter(
+            "deliveries", "Deliveries that ended, by what they came to.", ("status", "runner")
+        )
         self._records = self._counter("delivery_records", "Records delivered, by result.", ("result",))
+        self._files = self._counter("files_written", "Transaction files written.")
+        self._file_bytes = self._counter("file_written_bytes", "Bytes of the transaction files written.")
         self._sends = Gauge(
-            f"{_PREFIX}_sends_under_way",
+            f"{PREFIX}_sends_under_way",
             "Sends and resends whose callers wait for their answer from this process.",
             registry=self._registry,
             multiprocess_mode="livesum",
@@ -152,10 +178,19 @@ class Metrics:
         self._pending_lookups.labels("put_off").inc(len(found.put_off))
         self._pending_lookups.labels("given_up").inc(len(found.given_up))
 
-    def pending_counted(self, counts: PendingCounts) -> None:
-        """Show how many executions are pending."""
-        self._pending.labels("pending").set(counts.pending)
-        self._pending.labels("error").set(counts.error)
+    def lookup_retried(self) -> None:
+        """Count one portfolio lookup that is tried again."""
+        self._retries.inc()
+
+    def breaker_is(self, state: str) -> None:
+        """Show in which state the circuit breaker is."""
+        for one in _BREAKER_STATES:
+            self._breaker.labels(one).set(int(one == state))
+
+    def breaker_changed(self, state: str) -> None:
+        """Count that the circuit breaker has a new state, and show it."""
+        self._breaker_changes.labels(state).inc()
+        self.breaker_is(state)
 
     def batch_claimed(self) -> None:
         """Count one claimed window."""
@@ -169,14 +204,28 @@ class Metrics:
         """Count one step of the dispatcher, which names steps and results."""
         self._steps.labels(step, result).inc()
 
-    def attempt_ended(self, settlement: Settlement) -> None:
-        """Count an attempt; and a delivery with its records when the attempt was its last."""
+    def file_written(self, file: WrittenFile) -> None:
+        """Count one transaction file."""
+        self._files.inc()
+        self._file_bytes.inc(file.byte_count)
+
+    def attempt_ended(self, settlement: Settlement, runner: str) -> None:
+        """Count an attempt; and a delivery with its records when the attempt was its last.
+
+        Args:
+            settlement: What it came to.
+            runner: How the accounting CLI is run: the execution mode.
+        """
         outcome = settlement.outcome
-        self._attempts.labels(_TO_BE_CONFIRMED if settlement.confirming else outcome.status.value).inc()
+        status = _TO_BE_CONFIRMED if settlement.confirming else outcome.status.value
+        self._attempts.labels(status, runner).inc()
         if settlement.collision:
             self._collisions.inc()
-        if settlement.retry_in is None:
-            self._deliveries.labels(outcome.status.value).inc()
+        if settlement.retry_in is not None:
+            if not settlement.confirming:
+                self._delivery_retries.labels(runner).inc()
+        else:
+            self._deliveries.labels(outcome.status.value, runner).inc()
             self._records.labels("accepted").inc(outcome.accepted_count)
             self._records.labels("rejected").inc(outcome.rejected_count)
             self._records.labels("unknown").inc(outcome.unknown_count)
@@ -192,7 +241,7 @@ class Metrics:
             yield
 
     def _counter(self, name: str, about: str, labels: tuple[str, ...] = ()) -> Counter:
-        return Counter(f"{_PREFIX}_{name}", about, labels, registry=self._registry)
+        return Counter(f"{PREFIX}_{name}", about, labels, registry=self._registry)
 
     def _histogram(self, name: str, about: str, labels: tuple[str, ...]) -> Histogram:
-        return Histogram(f"{_PREFIX}_{name}", about, labels, registry=self._registry, buckets=_FAST)
+        return Histogram(f"{PREFIX}_{name}", about, labels, registry=self._registry, buckets=_FAST)

@@ -19,7 +19,6 @@ from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.trouble import PATIENCE_SECONDS, Trouble, until
-from globeco_allocation.ports.pending import PendingExecutions
 
 _log: Any = structlog.get_logger("globeco_allocation.pending")
 
@@ -32,14 +31,12 @@ class Rests:
         poll: Between two looks for what is due, when nothing is deferred by this process meanwhile.
         outage: Between two rounds of which nothing came: the Trade Service or the database is away.
         fault: After a fault of ours, which is logged with its traceback.
-        count: Between two counts for the metrics.
         patience: Trouble that is over by then is not worth a line in the log.
     """
 
     poll: float = 2.0
     outage: float = 1.0
     fault: float = 30.0
-    count: float = 10.0
     patience: float = PATIENCE_SECONDS
 
 
@@ -48,7 +45,6 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
 
     Args:
         look_up: The use case: one round for each call.
-        pending: What waits, to be counted.
         metrics: Where it is counted.
         may_begin: Asked until it says yes: before its tables are there, the database is left alone.
         grace_seconds: How long the end waits for the round under way.
@@ -58,7 +54,6 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
     def __init__(
         self,
         look_up: LookUpPending,
-        pending: PendingExecutions,
         metrics: Metrics,
         *,
         may_begin: Callable[[], bool] = lambda: True,
@@ -66,7 +61,6 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
         rests: Rests | None = None,
     ) -> None:
         self._look_up = look_up
-        self._pending = pending
         self._metrics = metrics
         self._may_begin = may_begin
         self._tasks = OwnedTasks(grace_seconds)
@@ -75,7 +69,6 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
         self._rests = rests or Rests()
         self._database_away = self._trouble()
         self._nothing_found = self._trouble()
-        self._count_at = 0.0
 
     def wake(self) -> None:
         """Look for what is due now: something was deferred."""
@@ -112,7 +105,6 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
         try:
             found = await self._look_up()
             self._note(found)
-            await self._count()
         except StoreUnavailableError as error:
             self._database_away.lasts(str(error))
             return self._ending, self._rests.outage
@@ -137,12 +129,6 @@ class PendingLookups(AbstractAsyncContextManager["PendingLookups"]):
                     {"execution_service_id": key, "reason": reason} for key, reason in found.given_up.items()
                 ],
             )
-
-    async def _count(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now >= self._count_at:
-            self._count_at = now + self._rests.count
-            self._metrics.pending_counted(await self._pending.counts())
 
     def _trouble(self) -> Trouble:
         return Trouble(

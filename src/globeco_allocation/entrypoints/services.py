@@ -6,6 +6,7 @@ from typing import Protocol
 from globeco_allocation.domain.use_cases.receive import ReceiveExecutions
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.sends import Sends
+from globeco_allocation.ports.backlog import Backlog
 from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.clock import Clock
 from globeco_allocation.ports.deliveries import Deliveries
@@ -37,6 +38,7 @@ class Services:
         batches: The windows that were claimed.
         deliveries: Their files, and what became of them.
         resolutions: What operators settled by hand.
+        backlog: What is not at its end.
         receive: The use case behind ``POST /api/v1/executions``.
         pending_lookups: The work in the background on what waits for its portfolio.
         sends: Sends under way.
@@ -50,6 +52,7 @@ class Services:
     receive: ReceiveExecutions
     pending_lookups: PendingLookups
     resolutions: Resolutions
+    backlog: Backlog
     sends: Sends
     readiness: Readiness
     clock: Clock

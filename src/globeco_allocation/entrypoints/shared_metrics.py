@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import (
 from prometheus_client.registry import Collector
 
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.process_metrics import AllProcesses, service_pids
 
 PREFIX = "globeco-allocation-metrics-"
 """How the directory's name begins."""
@@ -62,7 +63,8 @@ class _OverAllWorkers(Collector):
         # A file that a worker is just making is empty for an instant, and could not be read.
         files = [str(path) for path in self._directory.glob("*.db") if _size(path)]
         merge: Callable[[list[str]], Iterable[Metric]] = cast("Any", MultiProcessCollector).merge
-        return merge(files)
+        yield from merge(files)
+        yield from AllProcesses(service_pids).collect()
 
 
 def _size(path: Path) -> int:

@@ -1,12 +1,15 @@
 """The composition root: the one place that knows every part and how they fit together."""
 
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+from globeco_allocation.adapters.postgres.backlog import PostgresBacklog
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
-from globeco_allocation.adapters.postgres.pool import open_pool
+from globeco_allocation.adapters.postgres.pool import Pool, open_pool
+from globeco_allocation.adapters.postgres.schema import missing_migrations
 from globeco_allocation.adapters.system_clock import SystemClock
 from globeco_allocation.adapters.trade_service import open_trade_service
 from globeco_allocation.domain.use_cases.look_up_pending import LookUpPending, PendingTerms
@@ -15,6 +18,7 @@ from globeco_allocation.entrypoints.database_start import DatabaseStart
 from globeco_allocation.entrypoints.delivery_wiring import DeliveryParts, open_delivery
 from globeco_allocation.entrypoints.dispatcher import Dispatcher
 from globeco_allocation.entrypoints.logs import correlation_id
+from globeco_allocation.entrypoints.measuring import Measuring, Sources
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.readiness import DatabaseReadiness
@@ -22,6 +26,7 @@ from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.entrypoints.services import Services
 from globeco_allocation.entrypoints.settings import Settings
 from globeco_allocation.ports.accounting import AccountingCli
+from globeco_allocation.ports.backlog import Backlog
 from globeco_allocation.ports.clock import Clock
 from globeco_allocation.ports.executions import Executions
 from globeco_allocation.ports.files import TransactionFiles
@@ -74,7 +79,7 @@ async def open_services(
         pending = PostgresPendingExecutions(pool, at_once=at_once)
         clock = clock or SystemClock()
         parts = await stack.enter_async_context(
-            open_delivery(settings, pool, files=files, accounting=accounting)
+            open_delivery(settings, pool, files=files, accounting=accounting, on_written=metrics.file_written)
         )
         dispatcher = await stack.enter_async_context(_dispatcher(settings, metrics, database, parts))
         sends = await stack.enter_async_context(_sends(settings, metrics, parts, dispatcher))
@@ -82,12 +87,17 @@ async def open_services(
         pending_lookups = await stack.enter_async_context(
             PendingLookups(
                 look_up,
-                pending,
                 metrics,
                 may_begin=lambda: not database.migrating,
                 grace_seconds=settings.shutdown_grace_seconds * PENDING_SHARE,
             )
         )
+        backlog = PostgresBacklog(pool)
+        if settings.metrics_enabled:
+            sources = _sources(pool, backlog, dispatcher)
+            await stack.enter_async_context(
+                Measuring(metrics.state, sources, may_begin=lambda: not database.migrating)
+            )
         readiness = await stack.enter_async_context(DatabaseReadiness(pool, database))
         await stack.enter_async_context(database.running())
         yield Services(
@@ -95,6 +105,7 @@ async def open_services(
             batches=parts.batches,
             deliveries=parts.deliveries,
             resolutions=parts.resolutions,
+            backlog=backlog,
             receive=_receive(settings, executions, portfolios, pending),
             pending_lookups=pending_lookups,
             sends=sends,
@@ -114,6 +125,8 @@ async def _open_trade_service(stack: AsyncExitStack, settings: Settings, metrics
             breaker_threshold=settings.trade_service_breaker_failures,
             breaker_open_seconds=settings.trade_service_breaker_open_seconds,
             on_lookup=metrics.looked_up,
+            on_retry=metrics.lookup_retried,
+            on_breaker=metrics.breaker_changed,
             headers=_correlation,
         )
     )
@@ -148,6 +161,7 @@ def _dispatcher(
         parts.files,
         parts.accounting,
         metrics,
+        runner=parts.execution_mode,
         lanes=settings.delivery_lanes,
         may_begin=lambda: not database.migrating,
         grace_seconds=settings.shutdown_grace_seconds * WRITING_SHARE,
@@ -163,6 +177,15 @@ def _sends(settings: Settings, metrics: Metrics, parts: DeliveryParts, dispatche
         metrics,
         execution_mode=parts.execution_mode,
         grace_seconds=settings.shutdown_grace_seconds * SENDS_SHARE,
+    )
+
+
+def _sources(pool: Pool, backlog: Backlog, dispatcher: Dispatcher) -> Sources:
+    return Sources(
+        backlog=backlog,
+        migrations_missing=functools.partial(missing_migrations, pool),
+        pool=lambda: pool.counts,
+        steps_under_way=lambda: (dispatcher.to_write, dispatcher.to_deliver),
     )
 
 

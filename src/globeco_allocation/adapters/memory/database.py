@@ -153,7 +153,7 @@ class MemoryDatabase:
         self._last_batch_id += 1
         self._last_start = start
         batch = Batch(self._last_batch_id, Window(last_start, start), terms)
-        self.batches[batch.id] = BatchRow(batch, self.next_place())
+        self.batches[batch.id] = BatchRow(batch, self.next_place(), self.clock.now())
         return batch
 
     def next_place(self) -> int:

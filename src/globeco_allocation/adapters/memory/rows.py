@@ -14,11 +14,13 @@ class BatchRow:
     Attributes:
         batch: As the ports show it.
         place: Its place in the queue.
+        claimed: When its window was claimed.
         not_before: When its files may be tried again; None: now.
     """
 
     batch: Batch
     place: int
+    claimed: datetime
     not_before: datetime | None = None
 
 

@@ -10,6 +10,7 @@ from asyncpg.protocol import NO_TIMEOUT
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.pieces import Pieces
+from globeco_allocation.adapters.postgres.pool_counts import Lending, PoolCounts
 from globeco_allocation.adapters.postgres.transaction import transaction
 from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS, translated
 
@@ -54,6 +55,12 @@ class Pool:
         self._pool = pool
         self._bounds = bounds
         self._pooler = pooler
+        self._lending = Lending(pool)
+
+    @property
+    def counts(self) -> PoolCounts:
+        """How its connections are used now, and were until now."""
+        return self._lending.counts
 
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """Run one statement as a transaction of its own, and return its rows."""
@@ -152,7 +159,7 @@ class Pool:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[asyncpg.Connection]:
-        connection = await self._pool.acquire(timeout=self._bounds.acquire)
+        connection = await self._lending.acquire(self._bounds.acquire)
         try:
             with _ended_if_left(connection):
                 yield connection

@@ -1,5 +1,6 @@
 """Whether the database has the tables that this version works with."""
 
+from globeco_allocation.adapters.postgres.migrations_folder import migration_names
 from globeco_allocation.adapters.postgres.pool import Pool
 
 _COMPLETE = """
@@ -15,6 +16,10 @@ _COMPLETE = """
        AND to_regclass('execution_count') IS NOT NULL AS complete
 """
 
+# The table in which yoyo notes what it has applied; it is there once it has applied anything.
+_NOTED = "SELECT to_regclass('_yoyo_migration') IS NOT NULL AS noted"
+_APPLIED = "SELECT count(*) AS applied FROM _yoyo_migration WHERE migration_id = ANY ($1::text[])"
+
 
 async def schema_is_there(pool: Pool) -> bool:
     """Tell whether every table is there; costs one round trip and reads no row.
@@ -24,3 +29,17 @@ async def schema_is_there(pool: Pool) -> bool:
     """
     row = await pool.fetch_row(_COMPLETE)
     return row is not None and bool(row["complete"])
+
+
+async def missing_migrations(pool: Pool) -> int:
+    """Return how many migrations of this version the database lacks: not noted there as applied.
+
+    Raises:
+        StoreUnavailableError: the database does not answer, or does not let us look.
+    """
+    names = migration_names()
+    noted = await pool.fetch_row(_NOTED)
+    if noted is None or not noted["noted"]:
+        return len(names)
+    row = await pool.fetch_row(_APPLIED, names)
+    return len(names) - (row["applied"] if row else 0)

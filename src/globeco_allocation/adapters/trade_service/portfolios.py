@@ -45,6 +45,8 @@ async def open_trade_service(
     breaker_threshold: int = 5,
     breaker_open_seconds: float = 10.0,
     on_lookup: Callable[[Outcome, float], None] | None = None,
+    on_retry: Callable[[], None] | None = None,
+    on_breaker: Callable[[BreakerState], None] | None = None,
     headers: Callable[[], Mapping[str, str]] | None = None,
 ) -> AsyncGenerator["TradeServicePortfolios"]:
     """Open the one HTTP session to the Trade Service; the end of the block closes it.
@@ -61,18 +63,29 @@ async def open_trade_service(
         breaker_threshold: So many failures in a row open the circuit breaker.
         breaker_open_seconds: For so long it stays open.
         on_lookup: Told the outcome and the seconds of each lookup that was not cancelled.
+        on_retry: Told of each lookup that is tried again.
+        on_breaker: Told each new state of the circuit breaker, at the call that brings it about.
         headers: Asked before each call for headers to send with it, such as ``X-Correlation-ID``.
 
     Raises:
         ValueError: *url* is not an absolute http or https URL.
     """
-    set_on_retry_hooks([_log_retry])
+
+    def retried(details: RetryDetails) -> None:
+        _log.info("call is tried again", retry=details.retry_num, wait_seconds=round(details.wait_for, 3))
+        if on_retry is not None:
+            on_retry()
+
+    def changed(state: BreakerState) -> None:
+        _log.warning("circuit breaker of the Trade Service has a new state", state=state)
+        if on_breaker is not None:
+            on_breaker(state)
+
+    set_on_retry_hooks([retried])
     async with open_session(connections=lookups_at_once) as session:
         yield TradeServicePortfolios(
             TradeServiceClient(session, url, timeout_seconds=timeout_seconds, headers=headers),
-            CircuitBreaker(
-                threshold=breaker_threshold, open_seconds=breaker_open_seconds, on_change=_log_change
-            ),
+            CircuitBreaker(threshold=breaker_threshold, open_seconds=breaker_open_seconds, on_change=changed),
             attempts=attempts,
             base_delay_seconds=base_delay_seconds,
             timeout_seconds=timeout_seconds,
@@ -266,11 +279,3 @@ def _checked(execution_service_id: int, portfolio_id: str | None) -> str:
         raise UnusableAnswerError(
             f"the Trade Service's portfolio id for execution service id {execution_service_id} {error}"
         ) from error
-
-
-def _log_retry(details: RetryDetails) -> None:
-    _log.info("call is tried again", retry=details.retry_num, wait_seconds=round(details.wait_for, 3))
-
-
-def _log_change(state: BreakerState) -> None:
-    _log.warning("circuit breaker of the Trade Service has a new state", state=state)

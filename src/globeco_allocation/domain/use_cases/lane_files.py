@@ -1,11 +1,11 @@
 """The files of one lane of a batch, written one part after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from globeco_allocation.domain.delivery import Delivery, DeliveryStatus
+from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, WrittenFile
 from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.lease import Lease
 from globeco_allocation.domain.transaction_file import HEADER, RenderedRows
@@ -24,6 +24,7 @@ class LaneFiles(AbstractAsyncContextManager["LaneFiles"]):
         files: Where they are written.
         lease: The right to write the batch.
         parts: The lane's deliveries, by part.
+        on_written: Told of each file that stands whole and is recorded.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class LaneFiles(AbstractAsyncContextManager["LaneFiles"]):
         files: TransactionFiles,
         lease: Lease,
         parts: Sequence[Delivery],
+        on_written: Callable[[WrittenFile], None] | None = None,
     ) -> None:
         self._deliveries = deliveries
         self._files = files
         self._lease = lease
         self._parts = list(parts)
+        self._on_written = on_written
         self._left = parts[0].record_count  # of the part that is being written
         self._draft: DraftFile | None = None
         self._open = AsyncExitStack()
@@ -98,6 +101,8 @@ class LaneFiles(AbstractAsyncContextManager["LaneFiles"]):
             self._draft = None
             await self._open.aclose()
             await self._deliveries.written(self._lease, part.id, file)
+            if self._on_written is not None:
+                self._on_written(file)
 
 
 def more_than_planned(lease: Lease) -> FileNotWrittenError:

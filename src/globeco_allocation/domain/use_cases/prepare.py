@@ -2,13 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
 from globeco_allocation.domain.batch import Batch, Extent
-from globeco_allocation.domain.delivery import Delivery, DeliveryStatus
+from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, WrittenFile
 from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.execution import Execution
 from globeco_allocation.domain.lane import lane_of
@@ -43,12 +43,20 @@ class PrepareBatch:
         batches: Windows and what is in them.
         deliveries: Where each step is recorded.
         files: Where transaction files are written.
+        on_written: Told of each file of a claimed batch that stands whole.
     """
 
-    def __init__(self, batches: Batches, deliveries: Deliveries, files: TransactionFiles) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        deliveries: Deliveries,
+        files: TransactionFiles,
+        on_written: Callable[[WrittenFile], None] | None = None,
+    ) -> None:
         self._batches = batches
         self._deliveries = deliveries
         self._files = files
+        self._on_written = on_written
 
     async def __call__(self, work: LeasedBatch) -> None:
         """Plan and write every file of the batch that is not written yet; an empty batch has none.
@@ -134,7 +142,7 @@ class PrepareBatch:
             lanes: dict[int, LaneFiles] = {}
             for lane in sorted({one.lane for one in deliveries}):
                 parts = sorted((one for one in deliveries if one.lane == lane), key=lambda one: one.part)
-                files = LaneFiles(self._deliveries, self._files, lease, parts)
+                files = LaneFiles(self._deliveries, self._files, lease, parts, self._on_written)
                 lanes[lane] = await stack.enter_async_context(files)
             async for some in await stack.enter_async_context(self._batches.rows(batch, extent)):
                 if some.lane not in lanes:
