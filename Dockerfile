@@ -18,14 +18,14 @@ WORKDIR /build
 # What we depend on changes seldom: a layer of its own.
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --quiet --locked --no-default-groups --extra kubernetes --no-install-project --no-build
+    uv sync --quiet --locked --no-default-groups --extra kubernetes --extra tracing --no-install-project --no-build
 COPY README.md LICENSE ./
 COPY migrations migrations
 COPY src src
 # No file in the image ever changes: bytecode that is never compared with its source starts soonest. What is left out
 # comes with Litestar and is never loaded.
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --quiet --locked --no-default-groups --extra kubernetes --no-editable \
+    uv sync --quiet --locked --no-default-groups --extra kubernetes --extra tracing --no-editable \
  && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
     -x '/site-packages/(faker|polyfactory|pygments)/' /opt/globeco-allocation/lib
 

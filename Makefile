@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test simulate chaos bench bench-smoke manifests lint format wheel clean
+.PHONY: help demo dev test simulate chaos alarms bench bench-smoke manifests lint format wheel clean soak screenshots
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -36,6 +36,14 @@ chaos: wheel ## Real processes killed at every step, then 50 histories of anythi
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	CHAOS_HISTORIES=$(or $(HISTORIES),50) $(RUN) pytest tests/chaos $(ARGS)
 
+alarms: wheel ## Every alert in a real Prometheus: its cause is made, it fires, it ends; some minutes
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	$(RUN) tests.alarms
+
+soak: wheel ## Ten minutes of load, faults and restarts, and docs/operations/soak.md; SECONDS=60 for a short one
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test --group bench
+	$(RUN) tests.soak $(if $(SECONDS),--seconds $(SECONDS),--report docs/operations)
+
 bench: wheel ## Measure everything beside its limit, and write docs/performance.md; some five minutes
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group bench
 	$(RUN) bench
@@ -48,6 +56,10 @@ manifests: wheel ## Render k8s/ into dist/k8s, and validate it against Kubernete
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
 	$(RUN) tests.manifests dist/k8s
 	$(RUN) pytest tests/manifests tests/kubernetes/test_job_permissions.py $(ARGS)
+
+screenshots: wheel ## The README's pictures of the operator's page, made anew; needs chromium
+	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
+	$(RUN) tests.browser.screenshots docs/images
 
 lint: wheel ## Formatting, lint, types, and the direction of imports
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --all-groups

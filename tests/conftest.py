@@ -99,6 +99,15 @@ def database(
         yield address
 
 
+@pytest.fixture(scope="session")
+def shared_database(
+    admin: psycopg.Connection, server: DatabaseAddress, template: DatabaseAddress
+) -> Generator[DatabaseAddress]:
+    """A migrated database that several tests share, one after another."""
+    with _database(admin, server, template.name) as address:
+        yield address
+
+
 @pytest.fixture
 def empty_database(admin: psycopg.Connection, server: DatabaseAddress) -> Generator[DatabaseAddress]:
     """A database of the test's own, without any tables."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from tests.contract.stores import Stores, opened_pool
 
+from globeco_allocation.adapters.memory.activity import MemoryActivity
 from globeco_allocation.adapters.memory.backlog import MemoryBacklog
 from globeco_allocation.adapters.memory.batches import MemoryBatches
 from globeco_allocation.adapters.memory.clock import MemoryClock
@@ -15,6 +16,7 @@ from globeco_allocation.adapters.memory.leases import MemoryLeases
 from globeco_allocation.adapters.memory.output_directory import MemoryOutputDirectory
 from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.memory.resolutions import MemoryResolutions
+from globeco_allocation.adapters.postgres.activity import PostgresActivity
 from globeco_allocation.adapters.postgres.backlog import PostgresBacklog
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
@@ -40,6 +42,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
             MemoryLeases(database),
             MemoryResolutions(database),
             MemoryOutputDirectory(database),
+            MemoryActivity(database),
             pending,
             MemoryBacklog(database, pending),
             clock.step,
@@ -55,6 +58,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncGenerator[Stores]:
                 PostgresLeases(pool),
                 PostgresResolutions(pool),
                 PostgresOutputDirectory(pool),
+                PostgresActivity(pool),
                 PostgresPendingExecutions(pool, count_seconds=0),
                 PostgresBacklog(pool),
                 step_clock,

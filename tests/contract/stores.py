@@ -21,6 +21,8 @@ from globeco_allocation.domain.delivery import (
     WrittenFile,
 )
 from globeco_allocation.domain.lease import LEASE_TIME, Holder
+from globeco_allocation.domain.trace_context import TraceContext
+from globeco_allocation.ports.activity import Activity
 from globeco_allocation.ports.backlog import Backlog
 from globeco_allocation.ports.batches import Batches, LeasedBatch
 from globeco_allocation.ports.deliveries import Deliveries, LeasedDelivery
@@ -50,6 +52,7 @@ class Stores:
     leases: Leases
     resolutions: Resolutions
     output_directory: DirectoryIdentity
+    activity: Activity
     pending: PendingExecutions
     backlog: Backlog
     step_clock: Callable[[timedelta], None]
@@ -70,13 +73,17 @@ async def opened_pool(request: pytest.FixtureRequest) -> AsyncGenerator[Pool]:
         yield await stack.enter_async_context(open_pool(address))
 
 
+TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1")
+"""Of whoever asks for batches."""
+
+
 def planned(batch_id: int, lane: int = 0, part: int = 0) -> PlannedFile:
     return PlannedFile(lane, part, f"transactions_{batch_id}_l{lane}_p{part}.csv", FILE.record_count)
 
 
 async def claim(stores: Stores, *, lane_count: int = 1, holder: Holder = ONE) -> LeasedBatch:
     """Claim the next window."""
-    terms = ClaimTerms(lane_count=lane_count, requested_by="correlation-1")
+    terms = ClaimTerms(lane_count=lane_count, requested_by="correlation-1", trace=TRACE)
     return await stores.batches.claim(await stores.batches.last_start(), terms, holder)
 
 

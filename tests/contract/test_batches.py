@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from tests.contract.stores import ONE, Stores
+from tests.contract.stores import ONE, TRACE, Stores
 
 from globeco_allocation.domain import (
     FIRST_START,
@@ -21,7 +21,11 @@ from globeco_allocation.ports.batches import Batches, LeasedBatch
 Allocate = Callable[..., AllocatedExecution]
 
 TERMS = ClaimTerms(
-    file_quantity=FileQuantity.FILLED, lane_count=3, file_max_records=250, requested_by="correlation-1"
+    file_quantity=FileQuantity.FILLED,
+    lane_count=3,
+    file_max_records=250,
+    requested_by="correlation-1",
+    trace=TRACE,
 )
 HOUR = timedelta(hours=1)
 

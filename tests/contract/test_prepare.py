@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.contract.stores import FILE, HOUR, ONE, OTHER, SOON, Stores, claim, claimed, planned, shown
+from tests.contract.stores import FILE, HOUR, ONE, OTHER, SOON, TRACE, Stores, claim, claimed, planned, shown
 
 from globeco_allocation.domain import DeliveryStatus, DeliveryStepError
 from globeco_allocation.domain.delivery import PlannedFile, WrittenFile
@@ -20,7 +20,7 @@ async def test_a_planned_file_is_a_claimed_delivery(stores: Stores) -> None:
     for one in deliveries:
         assert (one.status, one.batch_id, one.lane_count) == (DeliveryStatus.CLAIMED, leased.batch.id, 4)
         assert (one.record_count, one.file, one.attempts) == (3, None, 0)
-        assert one.requested_by == "correlation-1"
+        assert (one.requested_by, one.trace) == ("correlation-1", TRACE)
         assert one.created.utcoffset() is not None
     assert await stores.deliveries.of_batches([leased.batch.id]) == deliveries
 

@@ -22,12 +22,14 @@ from tests.contract.stores import (
 
 from globeco_allocation.domain import DeliveryStatus, DeliveryStepError
 from globeco_allocation.domain.delivery import Knowledge, Settlement
+from globeco_allocation.domain.trace_context import TraceContext
 
 
 async def test_a_batchs_failed_and_partial_deliveries_are_sent_again(stores: Stores) -> None:
     await queue(stores, (0, 0), (1, 0), (2, 0), lane_count=3)
     ended = [await end_next(stores, outcome) for outcome in (FAILED, DELIVERED, PARTIAL)]
-    again = await stores.deliveries.resend(ended[0].batch_id, "operator-7")
+    anew = TraceContext("00-11111111111111111111111111111111-2222222222222222-00")
+    again = await stores.deliveries.resend(ended[0].batch_id, "operator-7", anew)
     stand = await stores.deliveries.of_batches([ended[0].batch_id])
 
     assert [one.id for one in again] == [ended[0].id, ended[2].id]
@@ -36,7 +38,7 @@ async def test_a_batchs_failed_and_partial_deliveries_are_sent_again(stores: Sto
         assert one.status is DeliveryStatus.WRITTEN
         assert (one.tries, one.attempts, one.attempt) == (0, 1, 2)
         assert (one.under_way, one.confirming, one.not_before, one.error) == (False, False, None, "")
-        assert (one.requested_by, one.file) == ("operator-7", FILE)
+        assert (one.requested_by, one.trace, one.file) == ("operator-7", anew, FILE)
         assert one.knowledge == before.knowledge, "what was ever stored is never forgotten"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import httpx
 import uvicorn
 from tests.dispatch.cluster import NO_POLLS, Cluster, until
 
+from globeco_allocation.adapters.memory.activity import MemoryActivity
 from globeco_allocation.adapters.memory.backlog import MemoryBacklog
 from globeco_allocation.adapters.memory.pending import MemoryPendingExecutions
 from globeco_allocation.adapters.memory.portfolios import MemoryPortfolios
@@ -20,9 +22,15 @@ from globeco_allocation.entrypoints.dispatcher import Rests
 from globeco_allocation.entrypoints.http.app import create_app
 from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
+from globeco_allocation.entrypoints.http_protocol import Protocol
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.overviews import Ages, Overviews
+from globeco_allocation.entrypoints.open_connections import OpenConnections
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
+from globeco_allocation.entrypoints.send_report import NO_CLI, SUBPROCESS
 from globeco_allocation.entrypoints.services import Services
+from globeco_allocation.ports.activity import Activity
+from globeco_allocation.ports.backlog import Backlog
 
 PORTFOLIO = "68336002fe95851f0a2aedb1"
 
@@ -88,6 +96,8 @@ class Bench:
     rests: Rests = NO_POLLS
     send_limit: int = 100
     grace_seconds: float = 1.0
+    ages: Ages = field(default_factory=lambda: Ages(overview=0, chart=0))
+    most_connections: int = 1000
     most_deferred: int | None = None
     """How many executions may wait for their portfolio; None fails their records instead."""
 
@@ -104,6 +114,8 @@ class Bench:
         self.portfolios = MemoryPortfolios()
         self.portfolios.portfolios = EveryPortfolio()
         self.pending = MemoryPendingExecutions(self.database)
+        self.backlog: Backlog = MemoryBacklog(self.database, self.pending)
+        self.activity: Activity = MemoryActivity(self.database)
         self.checks = Checks()
         self.metrics = Metrics()
 
@@ -114,8 +126,18 @@ class Bench:
         replica = self.cluster.replica(
             self.rests, self.metrics, limit=self.send_limit, grace_seconds=self.grace_seconds
         )
+        mode = SUBPROCESS if self.with_cli else NO_CLI
         async with (
             replica as working,
+            Overviews(
+                self.backlog,
+                self.batches,
+                self.deliveries,
+                self.activity,
+                self.clock,
+                execution_mode=mode,
+                ages=self.ages,
+            ) as overviews,
             PendingLookups(look_up, self.metrics) as pending_lookups,
         ):
             yield Services(
@@ -123,7 +145,8 @@ class Bench:
                 batches=self.batches,
                 deliveries=self.deliveries,
                 resolutions=self.resolutions,
-                backlog=MemoryBacklog(self.database, self.pending),
+                backlog=self.backlog,
+                overviews=overviews,
                 receive=ReceiveExecutions(self.executions, self.portfolios, defer),
                 pending_lookups=pending_lookups,
                 sends=working.sends,
@@ -144,11 +167,15 @@ class Bench:
                 yield client
 
     @asynccontextmanager
-    async def server(self, http: type[asyncio.Protocol] | None = None) -> AsyncGenerator[int]:
+    async def server(self, http: type[Protocol] | None = None) -> AsyncGenerator[int]:
         """The app behind a real server, with a protocol of ours if one is named; yields its port."""
-        config = uvicorn.Config(
-            self.app(), port=0, http=http or "auto", lifespan="on", log_config=None, ws="none"
-        )
+        chosen: Any = "auto"
+        if http is not None:
+            self.connections = OpenConnections(
+                self.most_connections, self.metrics.connection_turned_away, self.options.max_body_bytes
+            )
+            chosen = functools.partial(http, connections=self.connections)
+        config = uvicorn.Config(self.app(), port=0, http=chosen, lifespan="on", log_config=None, ws="none")
         server = _Server(config)
         serving = asyncio.create_task(server.serve())
         await until(lambda: server.started)

@@ -91,6 +91,8 @@ async def test_the_id_is_known_to_whoever_calls_others_for_the_request(
         ("GET", "/healthz", ("debug", "GET", "/healthz", 200)),
         ("GET", "/readyz", ("debug", "GET", "/readyz", 200)),
         ("GET", "/metrics", ("debug", "GET", "/metrics", 200)),
+        ("GET", "/", ("debug", "GET", "/", 200)),
+        ("GET", "/api/v1/overview", ("debug", "GET", "/api/v1/overview", 200)),
     ],
 )
 async def test_a_request_is_one_line_in_the_log_without_what_the_caller_wrote(

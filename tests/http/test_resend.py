@@ -11,6 +11,7 @@ from tests.http.bench import Bench, report
 
 from globeco_allocation.adapters.memory.accounting import Fault
 from globeco_allocation.domain.delivery import Delivery
+from globeco_allocation.domain.trace_context import TraceContext
 from globeco_allocation.entrypoints.http.options import HttpOptions
 
 URL = "/api/v1/batches/2/resend"
@@ -152,10 +153,10 @@ async def test_a_caller_that_hangs_up_stops_nothing(
     resend = bench.deliveries.resend
     asked, may_go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow_resend(batch_id: int, requested_by: str) -> tuple[Delivery, ...]:
+    async def slow_resend(batch_id: int, requested_by: str, trace: TraceContext) -> tuple[Delivery, ...]:
         asked.set()
         await may_go_on.wait()
-        return await resend(batch_id, requested_by)
+        return await resend(batch_id, requested_by, trace)
 
     monkeypatch.setattr(bench.deliveries, "resend", slow_resend)
     request = asyncio.create_task(client.post(URL))

@@ -159,10 +159,10 @@ async def test_a_refusal_is_logged_when_it_begins_and_when_it_is_over_and_not_wi
         await cli.check()
         await cli.check()
 
-    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
-        ("WARNING", "the Kubernetes API answers 401 Unauthorized: Unauthorized"),
-        ("INFO", "the Kubernetes API answers 401 Unauthorized no more"),
-    ]
+    refused, over = caplog.records
+    assert (refused.levelname, refused.getMessage()) == ("WARNING", "Kubernetes API refuses")
+    assert vars(refused)["facts"] == {"status": 401, "reason": "Unauthorized", "words": "Unauthorized"}
+    assert (over.levelname, over.getMessage()) == ("INFO", "Kubernetes API refuses no more")
 
 
 async def test_a_refusal_of_another_kind_is_logged_too(
@@ -177,10 +177,7 @@ async def test_a_refusal_of_another_kind_is_logged_too(
         with pytest.raises(CliNotStartedError):
             await cli.check()
 
-    assert [one.getMessage()[:36] for one in caplog.records] == [
-        "the Kubernetes API answers 401 Unaut",
-        "the Kubernetes API answers 403 Forbi",
-    ]
+    assert [vars(one)["facts"]["reason"] for one in caplog.records] == ["Unauthorized", "Forbidden"]
 
 
 async def test_the_check_of_an_api_that_is_away_tells_so(runs: JobRuns) -> None:

@@ -1,16 +1,14 @@
 """An installation's settings, read as the service in its pod reads them."""
 
 import tempfile
+from functools import cache
 from pathlib import Path
-from typing import Final
 
+import trustme
 from tests.kubernetes.objects import parts
 from tests.manifests.installations import Installation, PodTemplate
 
 from globeco_allocation.entrypoints.settings import Settings
-
-_AUTHORITY: Final = Path(__file__).parent / "authority.pem"
-"""In the place of whoever signs PostgreSQL's certificate."""
 
 
 def settings_of(installation: Installation) -> Settings:
@@ -35,9 +33,15 @@ def environment_here(
     for variable, value in found.items():
         if value in files:
             here = directory / variable
-            here.write_text(files[value])
+            here.write_text(_authority() if variable == "DB_SSL_ROOT_CERT_FILE" else files[value])
             found[variable] = str(here)
     return found
+
+
+@cache
+def _authority() -> str:
+    """Return a certificate in place of the example's, which is none."""
+    return trustme.CA().cert_pem.bytes().decode()
 
 
 def mounted_files(installation: Installation, pod: PodTemplate, container: str) -> dict[str, str]:
@@ -46,7 +50,7 @@ def mounted_files(installation: Installation, pod: PodTemplate, container: str) 
         one["name"]: one["secret"]["secretName"] for one in parts(pod.spec, "volumes") if "secret" in one
     }
     return {
-        f"{mount['mountPath']}/{key}": _AUTHORITY.read_text() if key == "ca.crt" else content
+        f"{mount['mountPath']}/{key}": content
         for mount in parts(pod.container(container), "volumeMounts")
         if mount["name"] in secrets
         for key, content in installation.data("Secret", secrets[mount["name"]]).items()

@@ -14,7 +14,7 @@ from globeco_allocation.entrypoints.cli import main
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.settings import declared
 
-TO_COME = {"API_TOKENS_FILE", "BATCH_MANIFEST", "DB_SSL_MODE", "DB_SSL_ROOT_CERT_FILE", "TRACING_ENABLED"}
+TO_COME = {"BATCH_MANIFEST"}
 """Settings that are being added."""
 
 CONTAINERS = [(name, container) for name in ALL for container in ("migrate", SERVICE)]

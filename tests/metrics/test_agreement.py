@@ -1,16 +1,18 @@
 """Rules, dashboard and documents speak only of metrics that a real service shows, and of all alerts."""
 
+import http.client
 import json
 import re
 import shutil
 import subprocess
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.alarms.prometheus import FILES
 from tests.http.bench import report
 from tests.process.service_process import ServiceProcess, wait_until
 
@@ -34,7 +36,7 @@ Scrape = Mapping[str, tuple[str, set[str]]]
 
 
 def rules() -> Iterator[dict[str, Any]]:
-    for name in ("recording.yaml", "alerts.yaml"):
+    for name in FILES:
         for group in yaml.safe_load((PROMETHEUS / name).read_text())["groups"]:
             yield from group["rules"]
 
@@ -116,8 +118,9 @@ def scrape(
 
 
 def shown(service: ServiceProcess) -> str:
-    with urllib.request.urlopen(f"{service.url}/metrics", timeout=10) as answer:
-        return answer.read().decode()
+    with closing(http.client.HTTPConnection(service.url.removeprefix("http://"), timeout=10)) as asked:
+        asked.request("GET", "/metrics")
+        return asked.getresponse().read().decode()
 
 
 def family_of(name: str, scrape: Scrape) -> str | None:
@@ -248,9 +251,7 @@ def everywhere(value: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401 (any JS
 
 def test_the_dashboard_hard_wires_no_data_source() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
-    sources = [
-        value for key, value in everywhere(dashboard) if key == "datasource" and isinstance(value, dict)
-    ]
+    sources = [value for key, value in everywhere(dashboard) if key == "datasource"]
 
     assert {one["uid"] for one in sources} == {"${datasource}", "-- Grafana --"}
     assert [one["name"] for one in dashboard["templating"]["list"]] == ["datasource", "namespace", "pod"]
@@ -288,3 +289,12 @@ def test_the_dashboards_panels_have_ids_places_and_rows_as_grafana_wants_them() 
                 chr(65 + number) for number in range(len(panel["targets"]))
             ]
             assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+def test_the_stack_of_containers_loads_every_rule() -> None:
+    loaded = yaml.safe_load((ROOT / "deploy" / "compose" / "prometheus.yml").read_text())["rule_files"]
+    mounted = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["prometheus"]["volumes"]
+
+    for name in FILES:
+        assert f"/etc/prometheus/{name}" in loaded
+        assert f"./deploy/prometheus/{name}:/etc/prometheus/{name}:ro" in mounted

@@ -210,7 +210,7 @@ async def test_a_resend_that_is_committed_late_waits_for_what_was_taken_meanwhil
     await end(pool, await take(pool))
     async with session() as slow:
         await slow.execute("BEGIN")
-        assert await slow.fetch(RESEND, first.batch_id, "somebody")
+        assert await slow.fetch(RESEND, first.batch_id, "somebody", "", "")
         await queue(pool)
         taken = await take(pool)
         await slow.execute("COMMIT")
@@ -228,7 +228,7 @@ async def test_who_held_a_later_delivery_too_long_cannot_begin_it_beside_an_earl
     await end(pool, await take(pool))
     async with session() as slow:
         await slow.execute("BEGIN")
-        assert await slow.fetch(RESEND, first.batch_id, "somebody")
+        assert await slow.fetch(RESEND, first.batch_id, "somebody", "", "")
         await queue(pool)
         late = await take(pool, Holder("late", timedelta(0)))
         await slow.execute("COMMIT")
@@ -248,7 +248,7 @@ async def test_what_is_begun_goes_before_an_earlier_resend_that_was_committed_la
     await end(pool, await take(pool))
     async with session() as slow:
         await slow.execute("BEGIN")
-        assert await slow.fetch(RESEND, first.batch_id, "somebody")
+        assert await slow.fetch(RESEND, first.batch_id, "somebody", "", "")
         await queue(pool)
         late = await take(pool, Holder("late", timedelta(0)))
         await PostgresDeliveries(pool).begun(late.lease, 1)
@@ -265,7 +265,7 @@ async def test_who_begins_while_an_earlier_one_is_taken_is_taken_over_instead(
     await end(pool, await take(pool))
     async with session() as slow, session() as watcher:
         await slow.execute("BEGIN")
-        assert await slow.fetch(RESEND, first.batch_id, "somebody")
+        assert await slow.fetch(RESEND, first.batch_id, "somebody", "", "")
         await queue(pool)
         late = await take(pool, Holder("late", timedelta(0)))
         await slow.execute("COMMIT")

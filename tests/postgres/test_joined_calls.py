@@ -1,8 +1,8 @@
 """Calls that come while another is under way go together, and none of them notices."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -70,6 +70,38 @@ async def test_what_comes_at_the_same_time_goes_together_at_once() -> None:
 
     assert database.calls == [["a", "b", "c"]]
     assert [answer[item] for answer, item in zip(answers, "abc", strict=True)] == ["A", "B", "C"]
+
+
+class Watched:
+    """Notes each statement, and how many shared its round trip."""
+
+    def __init__(self) -> None:
+        self.seen: list[str | int] = []
+
+    @contextmanager
+    def __call__(self, sql: str) -> Generator["Watched"]:
+        self.seen.append(sql)
+        yield self
+        self.seen.append("over")
+
+    def sent(self, callers: int) -> None:
+        self.seen.append(callers)
+
+
+async def test_each_caller_s_own_wait_is_watched_and_told_how_many_share_the_round_trip() -> None:
+    database, watched = Database(), Watched()
+    calls = JoinedCalls(
+        database.opened, Database.call, most_items=10, at_once=1, sql="SELECT 1", watch=watched
+    )
+    first, second, third = (asyncio.create_task(calls([item])) for item in "abc")
+    second.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert watched.seen.count("SELECT 1") == 2, "one was gone before it began"
+    database.let_all()
+
+    assert [await first, await third] == [{"a": "A", "c": "C"}] * 2
+    assert watched.seen == ["SELECT 1", "SELECT 1", 2, 2, "over", "over"]
 
 
 async def test_with_two_ways_free_nothing_is_called_for_nobody() -> None:

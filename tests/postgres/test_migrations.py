@@ -28,6 +28,7 @@ ALL = (
     "0005.pending-executions",
     "0006.execution-count",
     "0007.outstanding-work",
+    "0008.trace-context",
 )
 
 EXECUTION = """

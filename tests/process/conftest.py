@@ -1,14 +1,12 @@
 """Real processes: the service, its Trade Service, and a database that can go away."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
 from tests.process.database_relay import DatabaseRelay
-from tests.process.service_process import ServiceProcess, service_process
+from tests.process.service_process import ServiceProcess, service_process, trade_service_process
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.entrypoints.stack import simulated_cli_command
@@ -49,24 +47,10 @@ def start_service(tmp_path: Path) -> Generator[StartService]:
         yield start
 
 
-@contextmanager
-def _trade_service(delay_ms: float) -> Generator[str]:
-    command = [sys.executable, "-m", "globeco_allocation.entrypoints.simulated.trade_service"]
-    with subprocess.Popen(
-        [*command, "--port", "0", "--delay-ms", str(delay_ms)], stdout=subprocess.PIPE
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().decode().split()[-1]
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
 @pytest.fixture
 def trade_service() -> Generator[str]:
     """The address of a Trade Service that knows every execution and answers at once."""
-    with _trade_service(0) as url:
+    with trade_service_process(0) as url:
         yield url
 
 
@@ -74,7 +58,7 @@ def trade_service() -> Generator[str]:
 def slow_trade_service() -> Generator[Callable[[float], str]]:
     """Start a Trade Service that takes so many milliseconds for each answer; returns its address."""
     with ExitStack() as stack:
-        yield lambda delay_ms: stack.enter_context(_trade_service(delay_ms))
+        yield lambda delay_ms: stack.enter_context(trade_service_process(delay_ms))
 
 
 @pytest.fixture

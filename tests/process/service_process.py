@@ -145,3 +145,18 @@ def service_process(settings: Mapping[str, str]) -> Generator[ServiceProcess]:
         yield service
     finally:
         service.close()
+
+
+@contextmanager
+def trade_service_process(delay_ms: float) -> Generator[str]:
+    """Run a Trade Service that knows every execution and takes so many milliseconds; yields its address."""
+    command = [sys.executable, "-m", "globeco_allocation.entrypoints.simulated.trade_service"]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--delay-ms", str(delay_ms)], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().decode().split()[-1]
+        finally:
+            process.terminate()
+            process.wait(10)

@@ -2,11 +2,7 @@
 
 import csv
 import json
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,6 +14,7 @@ import pytest
 from tests.process.conftest import StartService
 from tests.process.records import record
 from tests.process.service_process import PATIENCE_SECONDS, ServiceProcess, wait_until
+from tests.process.trade_service_process import TradeServiceProcess
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.entrypoints.stack import call
@@ -31,41 +28,6 @@ STALLED_SECONDS = 2.0
 OUTAGE_SECONDS = 6.0
 EXECUTIONS = "/api/v1/executions"
 Outage = Callable[["TradeServiceProcess"], None]
-
-
-class TradeServiceProcess:
-    """A simulated Trade Service that can be stopped, or hang, and come back at the same address."""
-
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        module = "globeco_allocation.entrypoints.simulated.trade_service"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, "--port", str(self._port)], stdout=subprocess.PIPE
-        )
-        assert self._process.stdout is not None
-        self._process.stdout.readline()  # it listens
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-    def hang(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        if self._process is None:
-            self.start()
-        else:
-            self._process.send_signal(signal.SIGCONT)
 
 
 class SteadyPosts:

@@ -36,7 +36,7 @@ def test_an_empty_environment_gives_the_specification_s_defaults() -> None:
 
 
 def test_unknown_variables_are_ignored() -> None:
-    assert Settings.load({"TRACING_ENABLED": "perhaps", "HOME": "/root"}) == Settings()
+    assert Settings.load({"TRADING_ENABLED": "perhaps", "HOME": "/root"}) == Settings()
 
 
 def test_every_fault_is_told_at_once_with_what_it_holds_and_what_it_may_hold() -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from globeco_allocation.domain.trace_context import NO_TRACE, TraceContext
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOrder:
@@ -16,6 +18,7 @@ class RunOrder:
         file_name: Bare.
         uid: By what the runner noted this attempt's run, see `RunPermit.identified`; empty if it did not.
         correlation_id: Of the request behind it; for people.
+        trace: The trace that a run started for it belongs to; one that is found may belong to another.
     """
 
     batch_id: int
@@ -26,6 +29,7 @@ class RunOrder:
     file_name: str
     uid: str = ""
     correlation_id: str = ""
+    trace: TraceContext = NO_TRACE
 
     @property
     def name(self) -> str:

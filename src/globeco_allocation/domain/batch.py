@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from globeco_allocation.domain.trace_context import NO_TRACE, TraceContext
 from globeco_allocation.domain.window import Window
 
 FILE_FORMAT_VERSION = 1
@@ -31,6 +32,7 @@ class ClaimTerms:
         lane_count: Into how many lanes the portfolios are spread.
         file_max_records: Executions in one file at most; a longer window becomes several parts.
         requested_by: Who asked, such as a correlation id; kept for people.
+        trace: The place in a trace from which it was asked for.
     """
 
     file_quantity: FileQuantity = FileQuantity.ORDERED
@@ -38,6 +40,7 @@ class ClaimTerms:
     lane_count: int = 1
     file_max_records: int = FILE_MAX_RECORDS
     requested_by: str = ""
+    trace: TraceContext = NO_TRACE
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from globeco_allocation.domain.trace_context import NO_TRACE, TraceContext
+
 
 class DeliveryStatus(StrEnum):
     """How far a delivery is (design, "Delivery").
@@ -206,6 +208,7 @@ class Delivery:
         knowledge: What the attempts so far tell about the records.
         error: Why it is no further, or not ``delivered``; empty when nothing is wrong.
         requested_by: Who asked for the batch or the resend, such as a correlation id.
+        trace: The place in a trace from which they did.
         created: When it was recorded (UTC).
         written: When its file was; None before that.
         started: When the last attempt was begun.
@@ -231,6 +234,7 @@ class Delivery:
     knowledge: Knowledge = Knowledge()
     error: str = ""
     requested_by: str = ""
+    trace: TraceContext = NO_TRACE
     created: datetime
     written: datetime | None = None
     started: datetime | None = None

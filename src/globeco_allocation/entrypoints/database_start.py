@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
+from globeco_allocation.entrypoints import logs
 
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -79,7 +80,7 @@ class DatabaseStart:
         except DatabaseRefusedError as error:
             self._refused(str(error))
         except Exception:  # noqa: BLE001 - a service that is never ready must not be silent about it
-            _log.exception("database could not be made ready")
+            _log.exception(logs.DATABASE_FAULT)
             self._refused("the database could not be made ready, because of a fault in the service")
 
     async def _until_ready(self) -> None:
@@ -90,10 +91,10 @@ class DatabaseStart:
                 if self._migrate is not None:
                     await self._migrate()
             except DatabaseUnreachableError as error:
-                _log.warning("database not ready, trying again", reason=str(error), seconds=pause)
+                _log.warning(logs.DATABASE_NOT_READY, reason=str(error), seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 self.migrating = False
-                _log.info("database ready")
+                _log.info(logs.DATABASE_READY)
                 return

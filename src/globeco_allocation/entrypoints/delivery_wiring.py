@@ -28,8 +28,11 @@ from globeco_allocation.domain.use_cases.deliver import DeliverFile
 from globeco_allocation.domain.use_cases.prepare import PrepareBatch
 from globeco_allocation.domain.use_cases.send import SendBatch
 from globeco_allocation.domain.use_cases.work_off import WorkOff
+from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.send_report import KUBERNETES, NO_CLI, SUBPROCESS
 from globeco_allocation.entrypoints.settings import Settings
+from globeco_allocation.entrypoints.tracing.parts import TracedAccounting, TracedFiles
+from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 from globeco_allocation.ports.accounting import AccountingCli
 from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.deliveries import Deliveries
@@ -78,6 +81,7 @@ async def open_delivery(
     *,
     files: TransactionFiles | None = None,
     accounting: AccountingCli | None = None,
+    tracing: Tracing = NO_TRACING,
     on_written: Callable[[WrittenFile], None] | None = None,
 ) -> AsyncGenerator[DeliveryParts]:
     """Open every part, real unless given.
@@ -87,6 +91,7 @@ async def open_delivery(
         pool: Connections to the database.
         files: Instead of ``OUTPUT_DIR``.
         accounting: Instead of ``CLI_COMMAND`` and Kubernetes; the caller closes it.
+        tracing: Is told of files and runs.
         on_written: Told of each transaction file that stands whole.
     """
     holder = Holder(f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
@@ -96,6 +101,9 @@ async def open_delivery(
         mode = SUBPROCESS if accounting is not None else execution_mode(settings)
         if accounting is None:
             accounting = await _open_accounting(stack, settings, mode)
+        if tracing.is_on:
+            files = TracedFiles(files, tracing)
+            accounting = None if accounting is None else TracedAccounting(accounting, tracing)
         batches, deliveries = PostgresBatches(pool), PostgresDeliveries(pool)
         prepare = PrepareBatch(batches, deliveries, files, on_written)
         deliver = None
@@ -108,7 +116,7 @@ async def open_delivery(
                 _retry(settings),
                 remove_delivered=settings.file_cleanup_enabled,
             )
-        leases = PostgresLeases(pool)
+        leases = PostgresLeases(pool.unwatched())  # renewed every few seconds for as long as a run takes
         work_off = WorkOff(batches, deliveries, leases, prepare=prepare, deliver=deliver, holder=holder)
         send_batch = SendBatch(batches, deliveries, files, work_off, _terms(settings))
         yield DeliveryParts(
@@ -149,7 +157,7 @@ async def _open_output_directory(settings: Settings, pool: Pool, holder: Holder)
         async with asyncio.timeout(_PREPARE_SECONDS):
             await files.prepare()
     except TimeoutError:
-        _log.warning("OUTPUT_DIR does not answer: sends will fail", path=str(settings.output_dir))
+        _log.warning(logs.OUTPUT_DIR_SILENT, path=str(settings.output_dir))
     return files
 
 
@@ -157,7 +165,7 @@ async def _open_accounting(stack: AsyncExitStack, settings: Settings, mode: str)
     if mode == KUBERNETES:
         return await stack.enter_async_context(_kubernetes_jobs(settings))
     if mode == NO_CLI:
-        _log.warning("CLI_COMMAND is not set: files are written, but not delivered")
+        _log.warning(logs.NO_CLI_COMMAND)
         return None
     template = CommandTemplate.parse(settings.cli_command)
     return SubprocessCli(template, settings.output_dir, settings.cli_timeout_seconds)

@@ -28,6 +28,8 @@ from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.progress import Progress
 from globeco_allocation.entrypoints.send_report import SUBPROCESS
+from globeco_allocation.entrypoints.tracing.steps import Step, batch_step, delivery_step
+from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 from globeco_allocation.entrypoints.trouble import PATIENCE_SECONDS, Trouble, until
 from globeco_allocation.ports.accounting import AccountingCli
 from globeco_allocation.ports.batches import LeasedBatch
@@ -86,6 +88,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         may_begin: Asked until it says yes: before its tables are there, the database is left alone.
         grace_seconds: How long the end waits for files that are being written.
         rests: How long it rests.
+        tracing: Is told of each step, as a part of its sender's trace.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         may_begin: Callable[[], bool] = lambda: True,
         grace_seconds: float = 2.0,
         rests: Rests | None = None,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._work_off = work_off
         self._deliveries = deliveries
@@ -109,6 +113,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         self._lanes = lanes
         self._may_begin = may_begin
         self._rests = rests or Rests()
+        self._tracing = tracing
         self._fitness = Fitness(files, accounting, metrics, self._rests.check)
         self._loop = OwnedTasks(min(grace_seconds, _LONGEST_LAST_LOOK_SECONDS))
         self._writing = OwnedTasks(grace_seconds)
@@ -204,25 +209,33 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         self._steps.made()
 
     async def _write(self, work: LeasedBatch) -> Result:
-        with structlog.contextvars.bound_contextvars(batch_id=work.batch.id):
-            return await self._take_step("write", self._written(work))
+        terms = work.batch.terms
+        with (
+            structlog.contextvars.bound_contextvars(batch_id=work.batch.id, requested_by=terms.requested_by),
+            batch_step(self._tracing, work) as step,
+        ):
+            return await self._take_step("write", self._written(work), step)
 
     async def _deliver(self, work: LeasedDelivery) -> Result:
         one = work.delivery
-        with structlog.contextvars.bound_contextvars(
-            batch_id=one.batch_id, file_name=one.file_name, requested_by=one.requested_by
+        with (
+            structlog.contextvars.bound_contextvars(
+                batch_id=one.batch_id, file_name=one.file_name, requested_by=one.requested_by
+            ),
+            delivery_step(self._tracing, one) as step,
         ):
             _log.info(logs.ATTEMPT_TAKEN, attempt=one.attempt, lane=one.lane, under_way=one.under_way)
-            return await self._take_step("deliver", self._delivered(work))
+            return await self._take_step("deliver", self._delivered(work, step), step)
 
     async def _written(self, work: LeasedBatch) -> Result:
         await self._work_off.write(work)
         return Result.DONE
 
-    async def _delivered(self, work: LeasedDelivery) -> Result:
+    async def _delivered(self, work: LeasedDelivery, step: Step) -> Result:
         delivery = work.delivery
         settlement = await self._work_off.deliver(work)
         if settlement is not None:
+            step.settled(settlement)
             self._tell_of(delivery, settlement)
             return Result.DONE
         now = await self._deliveries.get(delivery.id)
@@ -251,11 +264,11 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
         else:
             _log.info(logs.DELIVERY_ENDED, **facts)
 
-    async def _take_step(self, name: str, step: Coroutine[Any, Any, Result]) -> Result:
+    async def _take_step(self, name: str, work: Coroutine[Any, Any, Result], step: Step) -> Result:
         """Take a step, count it, and tell of what hinders it."""
         result = Result.LEFT
         try:
-            result = await step
+            result = await work
         except LeaseLostError:
             result = Result.LEASE_LOST
             _log.warning(logs.LEASE_LOST)
@@ -274,6 +287,7 @@ class Dispatcher(AbstractAsyncContextManager["Dispatcher"]):
             _log.exception(logs.STEP_FAILED)
         finally:
             self._metrics.step_taken(name, result)
+            step.ended(result, well=result is Result.DONE)
         return result
 
 

@@ -16,8 +16,22 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
+from globeco_allocation.adapters.log_events import FACTS
 from globeco_allocation.entrypoints.log_output import LineOutput
 
+LISTENING: Final = "listening"
+ENDING: Final = "ending"
+ENDED: Final = "ended"
+CANNOT_SERVE: Final = "cannot serve"
+MIGRATION: Final = "migration"
+DATABASE_READY: Final = "database ready"
+DATABASE_NOT_READY: Final = "database not ready, trying again"
+DATABASE_FAULT: Final = "database could not be made ready"
+OUTPUT_DIR_SILENT: Final = "OUTPUT_DIR does not answer: sends will fail"
+NO_CLI_COMMAND: Final = "CLI_COMMAND is not set: files are written, but not delivered"
+TRACES_NOT_SET_UP: Final = "traces cannot be sent as OTEL_... variables are set: none are collected"
+TRACES_NOT_TAKEN: Final = "collector takes no traces: they are lost"
+TRACES_TAKEN_AGAIN: Final = "collector takes traces again"
 REQUEST: Final = "request"
 REQUEST_FAILED: Final = "request failed"
 CALLER_HUNG_UP: Final = "caller hung up before its request was complete"
@@ -47,6 +61,9 @@ DISPATCH_HELD_UP: Final = "due work cannot be looked for now"
 DISPATCH_GOES_ON: Final = "due work is looked for again"
 REPLICA_DOES_NOT_DELIVER: Final = "this replica does not write or deliver files"
 REPLICA_DELIVERS: Final = "this replica writes and delivers files"
+CONNECTIONS_FULL: Final = "connections closed or refused to make room (MAX_CONNECTIONS)"
+TOKENS_READ: Final = "tokens read"
+TOKENS_NOT_READ: Final = "the file of tokens cannot be read: those read before count"
 WORKERS_STARTED: Final = "workers started"
 WORKERS_ENDING: Final = "workers are told to end"
 WORKERS_ENDED: Final = "workers ended"
@@ -58,6 +75,7 @@ _LOUD_LIBRARIES = ("asyncio", "uvicorn", "uvicorn.error", "uvicorn.access")
 _LEVELS: Final = {"info": logging.INFO, "debug": logging.DEBUG}
 _CORRELATION_ID = "correlation_id"
 _correlation_id: ContextVar[str] = ContextVar(_CORRELATION_ID, default="")
+_trace_ids: Callable[[], tuple[str, str] | None] | None = None
 _to_json = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -72,6 +90,9 @@ class RequestLine(msgspec.Struct, frozen=True):
         correlation_id: The caller's, or a new one.
         level: ``info``; ``debug`` for probes.
         timestamp: When it was answered.
+        trace_id: Of the trace that it is part of, where there is one.
+        span_id: Its own place in that.
+        token: The name of the token that it bore, if any.
     """
 
     method: str
@@ -81,7 +102,10 @@ class RequestLine(msgspec.Struct, frozen=True):
     correlation_id: str
     level: Literal["info", "debug"]
     timestamp: datetime
+    trace_id: str | msgspec.UnsetType = msgspec.UNSET
+    span_id: str | msgspec.UnsetType = msgspec.UNSET
     message: str = REQUEST
+    token: str | msgspec.UnsetType = msgspec.UNSET
 
 
 LogRequest = Callable[[RequestLine], None]
@@ -102,9 +126,22 @@ def end_request(begun: Token[str]) -> None:
     _correlation_id.reset(begun)
 
 
+def show_traces(ids: Callable[[], tuple[str, str] | None] | None) -> None:
+    """Let every line carry the ids of the trace, and of the place in it, that *ids* names; None: no line."""
+    global _trace_ids  # noqa: PLW0603 (there is one log, as there is one standard output)
+    _trace_ids = ids
+
+
+def trace_ids() -> tuple[str, str] | None:
+    """Return the ids of the present trace and of the place in it, if there is one."""
+    return None if _trace_ids is None else _trace_ids()
+
+
 def log_request(line: RequestLine) -> None:
     """Log one request as everything else is logged."""
     fields = {name: getattr(line, name) for name in ("method", "route", "status", "ms", "correlation_id")}
+    if line.token is not msgspec.UNSET:
+        fields["token"] = line.token
     structlog.get_logger().log(_LEVELS[line.level], REQUEST, **fields)
 
 
@@ -156,7 +193,7 @@ def _request_log(least_level: int, output: LineOutput) -> LogRequest:
 def _shared_processors(*, human: bool) -> list[Processor]:
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        _add_correlation_id,
+        _add_ids,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
     ]
@@ -165,9 +202,11 @@ def _shared_processors(*, human: bool) -> list[Processor]:
     return processors
 
 
-def _add_correlation_id(_logger: object, _method: str, event: EventDict) -> EventDict:
+def _add_ids(_logger: object, _method: str, event: EventDict) -> EventDict:
     if correlation := _correlation_id.get():
         event.setdefault(_CORRELATION_ID, correlation)
+    if ids := trace_ids():
+        event["trace_id"], event["span_id"] = ids
     return event
 
 
@@ -208,6 +247,7 @@ class _PipelineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             event: Any = {"event": record.getMessage(), "logger": record.name}
+            event |= getattr(record, FACTS, {})
             if record.exc_info:
                 event["exc_info"] = record.exc_info
             for processor in self._processors:

@@ -138,6 +138,13 @@ class Metrics:
             "deliveries", "Deliveries that ended, by what they came to.", ("status", "runner")
         )
         self._records = self._counter("delivery_records", "Records delivered, by result.", ("result",))
+        self._connections = self._counter(
+            "connections_turned_away",
+            "Connections closed or refused for want of room: waiting, refused, or with an unsent answer.",
+            ("reason",),
+        )
+        for reason in ("waiting", "refused", "unsent"):
+            self._connections.labels(reason)  # shown from the start: a rate needs a first value
         self._files = self._counter("files_written", "Transaction files written.")
         self._file_bytes = self._counter("file_written_bytes", "Bytes of the transaction files written.")
         self._sends = Gauge(
@@ -229,6 +236,10 @@ class Metrics:
             self._records.labels("accepted").inc(outcome.accepted_count)
             self._records.labels("rejected").inc(outcome.rejected_count)
             self._records.labels("unknown").inc(outcome.unknown_count)
+
+    def connection_turned_away(self, reason: str) -> None:
+        """Count a connection that had to go; `OpenConnections` names the reasons."""
+        self._connections.labels(reason).inc()
 
     def fit_to_deliver(self, *, fit: bool) -> None:
         """Show whether this replica writes and delivers files."""

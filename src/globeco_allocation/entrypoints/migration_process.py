@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
+from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
 # -P: a file in the working directory is never taken for one of our modules.
@@ -50,7 +51,7 @@ async def migrate_in_child(environ: Mapping[str, str], command: tuple[str, ...] 
 async def _log_lines(process: Process) -> None:
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
     async for line in process.stdout:
-        _log.info("migration", step=line.decode(errors="replace").strip())
+        _log.info(logs.MIGRATION, step=line.decode(errors="replace").strip())
 
 
 async def _message(process: Process) -> str:

@@ -19,6 +19,7 @@ from globeco_allocation.entrypoints.dispatcher import Dispatcher
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 from globeco_allocation.entrypoints.send_report import BatchState, SendReport, is_at_rest, report_on
+from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 from globeco_allocation.entrypoints.trouble import until as wait_until
 from globeco_allocation.ports.batches import Batches
 from globeco_allocation.ports.deliveries import Deliveries
@@ -45,6 +46,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
         execution_mode: How the accounting CLI is run, such as ``subprocess``; `send_report.NO_CLI` if not.
         limit: How many callers may wait, and how many batches for being written.
         grace_seconds: How long the end waits for claims.
+        tracing: Names the trace that a batch is part of.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
         execution_mode: str,
         limit: int = 100,
         grace_seconds: float = 5.0,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._send_batch = send_batch
         self._batches = batches
@@ -67,6 +70,7 @@ class Sends(AbstractAsyncContextManager["Sends"]):
         self._execution_mode = execution_mode
         self._limit = limit
         self._tasks = OwnedTasks(grace_seconds)
+        self._tracing = tracing
         self._waiting = 0
         self._ending = False
 
@@ -166,14 +170,14 @@ class Sends(AbstractAsyncContextManager["Sends"]):
             self._waiting -= 1
 
     async def _claim(self, requested_by: str) -> Batch:
-        work = await self._send_batch.claim(requested_by)
+        work = await self._send_batch.claim(requested_by, self._tracing.carried())
         self._dispatcher.write(work)
         self._metrics.batch_claimed()
         _log.info(logs.BATCH_CLAIMED, batch_id=work.batch.id)
         return work.batch
 
     async def _queue_again(self, batch: Batch, requested_by: str) -> tuple[Delivery, ...]:
-        again = await self._deliveries.resend(batch.id, requested_by)
+        again = await self._deliveries.resend(batch.id, requested_by, self._tracing.carried())
         self._dispatcher.wake()
         self._metrics.batch_resent()
         _log.info(logs.BATCH_RESENT, batch_id=batch.id, files=[one.file_name for one in again])
@@ -181,6 +185,11 @@ class Sends(AbstractAsyncContextManager["Sends"]):
 
     async def _report(self, state: BatchState, until: float, in_a_hurry: Callable[[], bool]) -> SendReport:
         """Wait for the batch's rest until then, and say how far it is."""
+        attributes = {"globeco_allocation.batch_id": state.batch.id}
+        with self._tracing.span("wait for batch", attributes=attributes), self._tracing.unwatched():
+            return await self._followed(state, until, in_a_hurry)
+
+    async def _followed(self, state: BatchState, until: float, in_a_hurry: Callable[[], bool]) -> SendReport:
         while True:
             step = self._dispatcher.next_step  # before the look, so that no step is missed
             left = until - _REPORT_SECONDS - time.monotonic()

@@ -3,13 +3,14 @@
 import asyncio
 import functools
 import os
+import resource
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import uvicorn
@@ -17,7 +18,7 @@ import uvicorn
 from globeco_allocation import __version__
 from globeco_allocation.adapters.postgres.knock import knock
 from globeco_allocation.domain.errors import CliNotStartedError
-from globeco_allocation.entrypoints import garbage
+from globeco_allocation.entrypoints import garbage, logs
 from globeco_allocation.entrypoints.database_start import DatabaseStart, DatabaseSteps
 from globeco_allocation.entrypoints.delivery_wiring import check_accounting
 from globeco_allocation.entrypoints.exit_codes import ExitCode
@@ -28,14 +29,13 @@ from globeco_allocation.entrypoints.http_protocol import Protocol
 from globeco_allocation.entrypoints.logs import LogRequest
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.migration_process import migrate_in_child
+from globeco_allocation.entrypoints.open_connections import RESERVE, OpenConnections
 from globeco_allocation.entrypoints.settings import Settings
+from globeco_allocation.entrypoints.tracing.choosing import tracing_of
 from globeco_allocation.entrypoints.wiring import open_services
 
 KEEP_ALIVE_SECONDS = 75
 """How long an idle connection is kept: longer than what callers and gateways keep, so they close first."""
-
-LISTENING = "listening"
-"""The message of the log line that names the address and the port."""
 
 REQUESTS_SHARE, RECEIVE_SHARE = 0.5, 0.1
 """Of the shutdown grace: how long requests, and then records whose caller is gone, are waited for."""
@@ -45,6 +45,8 @@ SAME_SIGNAL_SECONDS = 0.5
 
 BACKLOG = 2048
 """How many connections wait to be accepted."""
+
+_OTHER_FILES = 512  # database connections, lookups, transaction files, runs
 
 Run = Callable[[Settings, Mapping[str, str], LogRequest, socket.socket], int]
 
@@ -80,6 +82,7 @@ def serve(
         return refuse(str(error))
     except OSError as error:
         return refuse(f"cannot listen on {settings.bind_address} port {settings.port}: {error.strerror}")
+    _allow_files(settings.max_connections + RESERVE + _OTHER_FILES)
     with listener:
         return run(settings, environ, log_request, listener)
 
@@ -106,13 +109,15 @@ class Service:
         self, settings: Settings, steps: DatabaseSteps, metrics: Metrics, log_request: LogRequest
     ) -> None:
         database = DatabaseStart(steps.knock, steps.migrate, refused=self._give_up)
+        tracing = tracing_of(settings)
         app = create_app(
             _http_options(settings),
-            functools.partial(open_services, settings, metrics, database),
+            functools.partial(open_services, settings, metrics, database, tracing=tracing),
             metrics,
             log_request,
+            tracing,
         )
-        self._server = _Server(app, settings)
+        self._server = _Server(app, settings, metrics)
         self._code = int(ExitCode.OK)
 
     def run(self, listener: socket.socket) -> int:
@@ -140,13 +145,16 @@ class Service:
 class _Server(uvicorn.Server):
     """uvicorn, but a signal makes it unready first, and is not raised again after an orderly end."""
 
-    def __init__(self, app: Observability, settings: Settings) -> None:
+    def __init__(self, app: Observability, settings: Settings, metrics: Metrics) -> None:
+        connections = OpenConnections(
+            settings.max_connections, metrics.connection_turned_away, settings.max_request_bytes
+        )
         super().__init__(
             uvicorn.Config(
                 app,
                 interface="asgi3",
                 loop="uvloop",
-                http=Protocol,
+                http=cast("Any", functools.partial(Protocol, connections=connections)),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -186,13 +194,13 @@ class _Server(uvicorn.Server):
         garbage.settle()
         for one in sockets or ():
             address, port = one.getsockname()[:2]
-            _log.info(LISTENING, address=address, port=port, version=__version__, pid=os.getpid())
+            _log.info(logs.LISTENING, address=address, port=port, version=__version__, pid=os.getpid())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End in order: no new connections, answers, sends under way, then what is open."""
-        _log.info("ending")
+        _log.info(logs.ENDING)
         await super().shutdown(sockets)
-        _log.info("ended")
+        _log.info(logs.ENDED)
 
 
 def _http_options(settings: Settings) -> HttpOptions:
@@ -202,7 +210,16 @@ def _http_options(settings: Settings) -> HttpOptions:
         send_wait_seconds=settings.send_wait_seconds,
         receive_grace_seconds=settings.shutdown_grace_seconds * RECEIVE_SHARE,
         metrics_enabled=settings.metrics_enabled,
+        api_tokens_file=settings.api_tokens_file,
     )
+
+
+def _allow_files(needed: int) -> None:
+    """Let this process open so many files, as far as the system lets us: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed and soft != resource.RLIM_INFINITY:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -212,6 +229,6 @@ def _listen(settings: Settings) -> socket.socket:
 
 def refuse(reason: str) -> int:
     """Say, in the log and to whoever started us, why the service ends."""
-    _log.error("cannot serve", reason=reason)
+    _log.error(logs.CANNOT_SERVE, reason=reason)
     print(f"globeco-allocation: {reason}", file=sys.stderr, flush=True)
     return ExitCode.FAILED

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from globeco_allocation.domain.use_cases.receive import ReceiveExecutions
+from globeco_allocation.entrypoints.overviews import Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.ports.backlog import Backlog
@@ -39,6 +40,7 @@ class Services:
         deliveries: Their files, and what became of them.
         resolutions: What operators settled by hand.
         backlog: What is not at its end.
+        overviews: What an operator sees at a glance.
         receive: The use case behind ``POST /api/v1/executions``.
         pending_lookups: The work in the background on what waits for its portfolio.
         sends: Sends under way.
@@ -53,6 +55,7 @@ class Services:
     pending_lookups: PendingLookups
     resolutions: Resolutions
     backlog: Backlog
+    overviews: Overviews
     sends: Sends
     readiness: Readiness
     clock: Clock

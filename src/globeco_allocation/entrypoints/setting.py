@@ -19,7 +19,8 @@ DECLARATION = "setting"
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
-_USER_INFO = re.compile(r"//\S*@")
+# Within an address, or before a host's name; an image's digest is no host.
+_USER_INFO = re.compile(r"//\S*@|^[^\s/@]+:[^\s/@]*@(?!sha256:)")
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
@@ -75,7 +76,7 @@ class Setting:
         """Return *text* as it may be printed: no secret, no credentials inside an address."""
         if self.secret:
             return MASK if text else ""
-        return _USER_INFO.sub(f"//{MASK}@", text)
+        return _USER_INFO.sub(lambda one: f"{'//' if one[0].startswith('//') else ''}{MASK}@", text)
 
 
 def setting(
@@ -167,7 +168,7 @@ def host() -> Kind[str]:
     """Take a host's name or address."""
 
     def read(text: str) -> str:
-        if re.search(r"[\s/]", text):
+        if re.search(r"[\s/@]", text):  # messages name the host: no password may stand before it
             raise ValueError(text)
         return text
 
@@ -178,6 +179,8 @@ def host_or_socket() -> Kind[str]:
     """Take a host's name or address, or the absolute path of a directory with a unix socket."""
 
     def read(text: str) -> str:
+        if "@" in text:
+            raise ValueError(text)
         return text if text.startswith("/") else host().read(text)
 
     return Kind("a host name, an IP address, or the absolute path of a unix socket's directory", read)
@@ -204,6 +207,15 @@ def web_address() -> Kind[str]:
         return text.rstrip("/")
 
     return Kind("an address such as http://host:8082, without user, query or fragment", read)
+
+
+def if_any(kind: Kind[str]) -> Kind[str]:
+    """Take nothing, too."""
+
+    def read(text: str) -> str:
+        return kind.read(text) if text else ""
+
+    return Kind(f"{kind.allowed}; or nothing", read)
 
 
 def origins() -> Kind[tuple[str, ...]]:

@@ -16,6 +16,7 @@ from globeco_allocation.entrypoints.setting_groups.database import DatabaseSetti
 from globeco_allocation.entrypoints.setting_groups.delivery import DeliverySettings
 from globeco_allocation.entrypoints.setting_groups.http import HttpSettings
 from globeco_allocation.entrypoints.setting_groups.kubernetes import KubernetesSettings
+from globeco_allocation.entrypoints.setting_groups.tracing import TracingSettings
 from globeco_allocation.entrypoints.setting_groups.trade_service import TradeServiceSettings
 from globeco_allocation.entrypoints.settings_reading import SettingsError, read_settings
 
@@ -35,7 +36,12 @@ _ALSO = {"warn": LogLevel.WARNING, "fatal": LogLevel.ERROR, "panic": LogLevel.ER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(
-    KubernetesSettings, DeliverySettings, TradeServiceSettings, DatabaseSettings, HttpSettings
+    TracingSettings,
+    KubernetesSettings,
+    DeliverySettings,
+    TradeServiceSettings,
+    DatabaseSettings,
+    HttpSettings,
 ):  # the other way round: a dataclass takes the fields of its last base first
     """The service's settings, all checked. A printed one shows no secret."""
 

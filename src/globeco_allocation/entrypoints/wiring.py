@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+from globeco_allocation.adapters.postgres.activity import PostgresActivity
 from globeco_allocation.adapters.postgres.backlog import PostgresBacklog
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
 from globeco_allocation.adapters.postgres.pending import PostgresPendingExecutions
@@ -20,11 +21,15 @@ from globeco_allocation.entrypoints.dispatcher import Dispatcher
 from globeco_allocation.entrypoints.logs import correlation_id
 from globeco_allocation.entrypoints.measuring import Measuring, Sources
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.overviews import Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.readiness import DatabaseReadiness
 from globeco_allocation.entrypoints.sends import Sends
 from globeco_allocation.entrypoints.services import Services
 from globeco_allocation.entrypoints.settings import Settings
+from globeco_allocation.entrypoints.tracing.conversations import Statements, TradeServiceCalls
+from globeco_allocation.entrypoints.tracing.parts import TracedPortfolios
+from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 from globeco_allocation.ports.accounting import AccountingCli
 from globeco_allocation.ports.backlog import Backlog
 from globeco_allocation.ports.clock import Clock
@@ -38,6 +43,9 @@ SENDS_SHARE, WRITING_SHARE = 0.1, 0.1
 
 PENDING_SHARE = 0.04
 """Of the shutdown grace: how long lookups in the background are waited for."""
+
+TRACES_SHARE, LONGEST_TRACES_SECONDS = 0.1, 3.0
+"""Of the shutdown grace, and at most: how long the collector is waited for at the end."""
 
 _PENDING_LOOKUPS_SHARE = 0.25  # of all lookups at once; the others are for requests
 _PENDING_LOOKUP_SECONDS = 10.0
@@ -56,6 +64,7 @@ async def open_services(
     files: TransactionFiles | None = None,
     accounting: AccountingCli | None = None,
     clock: Clock | None = None,
+    tracing: Tracing = NO_TRACING,
 ) -> AsyncGenerator[Services]:
     """Open every part, real unless given; close them in reverse.
 
@@ -69,20 +78,33 @@ async def open_services(
         files: Instead of ``OUTPUT_DIR``.
         accounting: Instead of ``CLI_COMMAND``; the caller closes it.
         clock: Instead of the machine's.
+        tracing: Is told of what goes on; it begins and ends here.
     """
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database, max_size=settings.db_pool_size))
+        traces_seconds = min(LONGEST_TRACES_SECONDS, settings.shutdown_grace_seconds * TRACES_SHARE)
+        await stack.enter_async_context(tracing.running(traces_seconds))
+        watch = Statements(tracing, settings.database) if tracing.is_on else None
+        pool = await stack.enter_async_context(
+            open_pool(settings.database, max_size=settings.db_pool_size, watch=watch)
+        )
         if portfolios is None:
-            portfolios = await _open_trade_service(stack, settings, metrics)
+            portfolios = await _open_trade_service(stack, settings, metrics, tracing)
         at_once = 2 if settings.workers == 1 else 1
         executions = PostgresExecutions(pool, at_once=at_once)
         pending = PostgresPendingExecutions(pool, at_once=at_once)
         clock = clock or SystemClock()
         parts = await stack.enter_async_context(
-            open_delivery(settings, pool, files=files, accounting=accounting, on_written=metrics.file_written)
+            open_delivery(
+                settings,
+                pool,
+                files=files,
+                accounting=accounting,
+                tracing=tracing,
+                on_written=metrics.file_written,
+            )
         )
-        dispatcher = await stack.enter_async_context(_dispatcher(settings, metrics, database, parts))
-        sends = await stack.enter_async_context(_sends(settings, metrics, parts, dispatcher))
+        dispatcher = await stack.enter_async_context(_dispatcher(settings, metrics, database, parts, tracing))
+        sends = await stack.enter_async_context(_sends(settings, metrics, parts, dispatcher, tracing))
         look_up = LookUpPending(pending, executions, portfolios, clock, _pending_terms(settings))
         pending_lookups = await stack.enter_async_context(
             PendingLookups(
@@ -93,6 +115,7 @@ async def open_services(
             )
         )
         backlog = PostgresBacklog(pool)
+        overviews = await stack.enter_async_context(_overviews(pool, backlog, parts, clock))
         if settings.metrics_enabled:
             sources = _sources(pool, backlog, dispatcher)
             await stack.enter_async_context(
@@ -106,6 +129,7 @@ async def open_services(
             deliveries=parts.deliveries,
             resolutions=parts.resolutions,
             backlog=backlog,
+            overviews=overviews,
             receive=_receive(settings, executions, portfolios, pending),
             pending_lookups=pending_lookups,
             sends=sends,
@@ -114,8 +138,10 @@ async def open_services(
         )
 
 
-async def _open_trade_service(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Portfolios:
-    return await stack.enter_async_context(
+async def _open_trade_service(
+    stack: AsyncExitStack, settings: Settings, metrics: Metrics, tracing: Tracing
+) -> Portfolios:
+    portfolios = await stack.enter_async_context(
         open_trade_service(
             settings.trade_service_url,
             timeout_seconds=settings.trade_service_timeout_seconds,
@@ -127,9 +153,11 @@ async def _open_trade_service(stack: AsyncExitStack, settings: Settings, metrics
             on_lookup=metrics.looked_up,
             on_retry=metrics.lookup_retried,
             on_breaker=metrics.breaker_changed,
-            headers=_correlation,
+            headers=functools.partial(_outgoing, tracing),
+            watch=TradeServiceCalls(tracing) if tracing.is_on else None,
         )
     )
+    return TracedPortfolios(portfolios, tracing) if tracing.is_on else portfolios
 
 
 def _receive(
@@ -153,7 +181,7 @@ def _pending_terms(settings: Settings) -> PendingTerms:
 
 
 def _dispatcher(
-    settings: Settings, metrics: Metrics, database: DatabaseStart, parts: DeliveryParts
+    settings: Settings, metrics: Metrics, database: DatabaseStart, parts: DeliveryParts, tracing: Tracing
 ) -> Dispatcher:
     return Dispatcher(
         parts.work_off,
@@ -165,10 +193,13 @@ def _dispatcher(
         lanes=settings.delivery_lanes,
         may_begin=lambda: not database.migrating,
         grace_seconds=settings.shutdown_grace_seconds * WRITING_SHARE,
+        tracing=tracing,
     )
 
 
-def _sends(settings: Settings, metrics: Metrics, parts: DeliveryParts, dispatcher: Dispatcher) -> Sends:
+def _sends(
+    settings: Settings, metrics: Metrics, parts: DeliveryParts, dispatcher: Dispatcher, tracing: Tracing
+) -> Sends:
     return Sends(
         parts.send_batch,
         parts.batches,
@@ -177,6 +208,18 @@ def _sends(settings: Settings, metrics: Metrics, parts: DeliveryParts, dispatche
         metrics,
         execution_mode=parts.execution_mode,
         grace_seconds=settings.shutdown_grace_seconds * SENDS_SHARE,
+        tracing=tracing,
+    )
+
+
+def _overviews(pool: Pool, backlog: Backlog, parts: DeliveryParts, clock: Clock) -> Overviews:
+    return Overviews(
+        backlog,
+        parts.batches,
+        parts.deliveries,
+        PostgresActivity(pool),
+        clock,
+        execution_mode=parts.execution_mode,
     )
 
 
@@ -189,7 +232,9 @@ def _sources(pool: Pool, backlog: Backlog, dispatcher: Dispatcher) -> Sources:
     )
 
 
-def _correlation() -> dict[str, str]:
+def _outgoing(tracing: Tracing) -> dict[str, str]:
     """Return the headers that tie an outgoing call to the request behind it."""
-    correlation = correlation_id()
-    return {_CORRELATION_HEADER: correlation} if correlation else {}
+    headers = tracing.carried().headers()
+    if correlation := correlation_id():
+        headers[_CORRELATION_HEADER] = correlation
+    return headers

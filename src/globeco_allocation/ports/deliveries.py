@@ -8,6 +8,7 @@ from typing import Protocol
 
 from globeco_allocation.domain.delivery import Delivery, DeliveryStop, Reject, Settlement, WrittenFile
 from globeco_allocation.domain.lease import Holder, Lease
+from globeco_allocation.domain.trace_context import NO_TRACE, TraceContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,12 @@ class Deliveries(Protocol):
         """
         ...
 
-    async def resend(self, batch_id: int, requested_by: str) -> tuple[Delivery, ...]:
+    async def resend(
+        self, batch_id: int, requested_by: str, trace: TraceContext = NO_TRACE
+    ) -> tuple[Delivery, ...]:
         """Have the batch's ``failed`` and ``partial`` deliveries delivered again, last in the queue.
+
+        They are part of *trace* from then on.
 
         Returns:
             They, now ``written``, with all their tries before them.

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from globeco_allocation.adapters import log_events
 from globeco_allocation.adapters.bare_name import check_bare
 from globeco_allocation.adapters.blocking import finish
 from globeco_allocation.adapters.kubernetes_job.patience import Patience, Pauses
@@ -24,6 +25,7 @@ from globeco_allocation.adapters.kubernetes_job.template import (
     is_later_attempt,
     may_touch_the_same,
 )
+from globeco_allocation.adapters.log_events import facts
 from globeco_allocation.adapters.output_files.error_file import allow_long_fields, error_rows
 from globeco_allocation.adapters.output_files.leftovers import Leftovers
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow, RunOrder
@@ -144,7 +146,7 @@ class KubernetesJobCli:
         try:
             await permit.identified(job.uid)
         except StoreUnavailableError:  # it is found by its name, too
-            _log.warning("by what the Job %s is found again was not stored", job.name)
+            _log.warning(log_events.RUN_NOT_NOTED, extra=facts(run=job.name))
 
     async def _start(self, order: RunOrder, permit: RunPermit) -> SeenJob:
         """Create the order's Job once no other one may touch the same portfolios."""
@@ -167,7 +169,7 @@ class KubernetesJobCli:
                 raise RunNotFollowedError(
                     f"the run was not started yet: the Job {earlier[0].name} still goes on"
                 )
-            _log.info("the Job %s waits for the end of %s", order.name, earlier[0].name)
+            _log.info(log_events.JOB_WAITS, extra=facts(run=order.name, before=earlier[0].name))
             await self._following.to_its_end(earlier[0], left)
 
     async def _take_turn_to_start(self) -> None:
@@ -202,7 +204,7 @@ class KubernetesJobCli:
                 raise _refused(order, error, perhaps_created=perhaps_created) from error
             except UnansweredError as error:
                 perhaps_created, at_least = perhaps_created or error.sent, error.retry_after
-                _log.warning("the creation of the Job %s was not answered: %s", order.name, error)
+                _log.warning(log_events.JOB_NOT_ANSWERED, extra=facts(run=order.name, reason=str(error)))
                 if error.sent and (found := await self._found_after_all(order)):
                     return found
             if not await pauses.pause(at_least):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from globeco_allocation.adapters import log_events
 from globeco_allocation.adapters.kubernetes_job.api import JobsApi
 from globeco_allocation.adapters.kubernetes_job.patience import Patience, Pauses
 from globeco_allocation.adapters.kubernetes_job.seen_job import (
@@ -17,6 +18,7 @@ from globeco_allocation.adapters.kubernetes_job.seen_job import (
     VersionExpiredError,
 )
 from globeco_allocation.adapters.kubernetes_job.template import JobTemplate
+from globeco_allocation.adapters.log_events import facts
 from globeco_allocation.domain.errors import RunNotFollowedError
 
 T = TypeVar("T")
@@ -108,7 +110,7 @@ class Following:
                     if job.over:
                         break
         except (UnansweredError, TimeoutError) as error:
-            _log.debug("the watch of the Job %s ended: %s", job.name, error)
+            _log.debug(log_events.JOB_WATCH_ENDED, extra=facts(run=job.name, reason=str(error)))
         return job, since
 
     async def _read_again(self, job: SeenJob, since: str) -> tuple[SeenJob, str]:

@@ -2,6 +2,9 @@
 
 import logging
 
+from globeco_allocation.adapters import log_events
+from globeco_allocation.adapters.log_events import facts
+
 _log = logging.getLogger(__name__)
 
 
@@ -22,11 +25,11 @@ class Refusals:
         if self._told == (code, reason):
             return
         self._told = code, reason
-        _log.warning("the Kubernetes API answers %s %s: %s", code, reason, message)
+        _log.warning(log_events.KUBERNETES_REFUSES, extra=facts(status=code, reason=reason, words=message))
 
     def answered(self) -> None:
         """Note an answer that does not."""
         if self._told is None:
             return
         (code, reason), self._told = self._told, None
-        _log.info("the Kubernetes API answers %s %s no more", code, reason)
+        _log.info(log_events.KUBERNETES_ANSWERS, extra=facts(status=code, reason=reason))

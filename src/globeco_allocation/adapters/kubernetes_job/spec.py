@@ -67,11 +67,12 @@ def _pod(order: RunOrder, template: JobTemplate) -> PodSpec:
 
 
 def _container(order: RunOrder, template: JobTemplate) -> Container:
+    variables = {**template.variables, **order.trace.variables()}
     return Container(
         name="accounting-cli",
         image=template.image,
         args=template.arguments(order.file_name),
-        env=[EnvVar(name=name, value=value) for name, value in template.variables.items()],
+        env=[EnvVar(name=name, value=value) for name, value in variables.items()],
         resources=ResourceRequirements(requests=dict(template.requests), limits=dict(template.limits)),
         securityContext=SecurityContext(
             allowPrivilegeEscalation=False,

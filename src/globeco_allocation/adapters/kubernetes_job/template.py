@@ -90,10 +90,12 @@ def labels(order: RunOrder) -> dict[str, str]:
 
 
 def annotations(order: RunOrder) -> dict[str, str]:
-    """Return what a Job tells people; a trace's ``traceparent`` would stand here."""
+    """Return what a Job tells people; none of it counts when a Job is found again."""
     told = {f"{PREFIX}file": order.file_name}
     if order.correlation_id:
         told[f"{PREFIX}correlation-id"] = order.correlation_id
+    if order.trace.parent:
+        told[f"{PREFIX}traceparent"] = order.trace.parent
     return told
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from globeco_allocation.adapters import log_events
 from globeco_allocation.adapters.bare_name import check_bare
 from globeco_allocation.adapters.blocking import acquire, finish
 from globeco_allocation.adapters.local_files.draft import TEMPORARY_SUFFIX, Draft, hidden_path
@@ -17,6 +18,7 @@ from globeco_allocation.adapters.local_files.identity import (
     identity_of,
 )
 from globeco_allocation.adapters.local_files.reading import IdReader, NotOursError, checksum_of, size_of
+from globeco_allocation.adapters.log_events import facts
 from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.errors import FileNotWrittenError
 from globeco_allocation.domain.transaction_file import RenderedRows
@@ -54,7 +56,7 @@ class LocalFiles:
         try:
             await finish(_prepare, self._directory)
         except OSError as error:
-            _log.warning("the output directory could not be prepared: %s", error.strerror)
+            _log.warning(log_events.DIRECTORY_NOT_PREPARED, extra=facts(reason=error.strerror))
 
     async def check(self) -> None:
         """Make sure that a file can be written now, by writing one byte under a hidden name; see the port.
@@ -113,7 +115,7 @@ class LocalFiles:
         try:
             await finish((self._directory / name).unlink, missing_ok=True)
         except OSError as error:
-            _log.warning("the delivered file %s could not be removed: %s", name, error.strerror)
+            _log.warning(log_events.FILE_NOT_REMOVED, extra=facts(file_name=name, reason=error.strerror))
 
     async def _next_ids(self, name: str, reader: IdReader) -> list[int]:
         with _unread(name):

@@ -139,6 +139,7 @@ class MemoryBatches:
                 status=DeliveryStatus.CLAIMED,
                 record_count=file.record_count,
                 requested_by=row.batch.terms.requested_by,
+                trace=row.batch.terms.trace,
                 created=self._database.clock.now(),
             )
             for number, file in enumerate(files)

@@ -18,6 +18,7 @@ from globeco_allocation.domain.delivery import (
 )
 from globeco_allocation.domain.errors import DeliveryStepError
 from globeco_allocation.domain.lease import Holder, Lease, Leased
+from globeco_allocation.domain.trace_context import NO_TRACE, TraceContext
 from globeco_allocation.ports.deliveries import LeasedDelivery
 
 _SENT_AGAIN = frozenset({DeliveryStatus.FAILED, DeliveryStatus.PARTIAL})
@@ -138,7 +139,9 @@ class MemoryDeliveries:
             self._database.stop = DeliveryStop(before.id, before.batch_id, outcome.error, now)
         self._database.leases.release(lease)
 
-    async def resend(self, batch_id: int, requested_by: str) -> tuple[Delivery, ...]:
+    async def resend(
+        self, batch_id: int, requested_by: str, trace: TraceContext = NO_TRACE
+    ) -> tuple[Delivery, ...]:
         """Have the batch's failed and partial deliveries delivered again; see the port."""
         self._database.answer()
         rows = [row for row in self._database.deliveries.values() if row.delivery.batch_id == batch_id]
@@ -161,6 +164,7 @@ class MemoryDeliveries:
                 not_before=None,
                 error="",
                 requested_by=storable(requested_by),
+                trace=trace,
             )
             self._database.leases.revoke(Leased.DELIVERY, row.delivery.id)
         return tuple(row.delivery for row in again)

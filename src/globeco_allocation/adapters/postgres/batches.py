@@ -24,7 +24,8 @@ _LAST_START = "SELECT max(start_time) AS start_time FROM batch_history"
 # The function takes the exclusive lock, and finds the start time and inserts in later statements of its own
 # (design, "Windows").
 _CLAIM = """
-SELECT id, previous_start_time, start_time, lease_token FROM claim_window($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT id, previous_start_time, start_time, lease_token
+  FROM claim_traced_window($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 
 # $1 the holder, $2 for how long. Past those that another process is taking.
@@ -55,16 +56,17 @@ SELECT h.*, c.*
 # All files or none: none where there are some already, of this batch or with such a name.
 _PLAN = """
 WITH held AS (
-     SELECT batch_id, queue_number, lane_count, requested_by
+     SELECT batch_id, queue_number, lane_count, requested_by, trace_parent, trace_state
        FROM batch_claim
       WHERE batch_id = $1 AND lease_token = $2 AND prepared_timestamp IS NULL
         FOR NO KEY UPDATE
      )
 INSERT INTO delivery (
-       batch_id, lane, part, file_name, record_count, queue_number, lane_count, requested_by
+       batch_id, lane, part, file_name, record_count, queue_number, lane_count, requested_by,
+       trace_parent, trace_state
        )
 SELECT held.batch_id, given.lane, given.part, given.file_name, given.record_count,
-       held.queue_number, held.lane_count, held.requested_by
+       held.queue_number, held.lane_count, held.requested_by, held.trace_parent, held.trace_state
   FROM held,
        unnest($3::integer[], $4::integer[], $5::text[], $6::bigint[])
        AS given (lane, part, file_name, record_count)
@@ -146,6 +148,8 @@ class PostgresBatches(BatchContents):
             terms.requested_by,
             storable(holder.name),
             holder.time,
+            terms.trace.parent,
+            terms.trace.state,
         )
         batch = Batch(row["id"], Window(row["previous_start_time"], row["start_time"]), terms)
         return LeasedBatch(batch, Lease(Leased.BATCH, batch.id, row["lease_token"], holder))

@@ -7,13 +7,14 @@ from globeco_allocation.adapters.storable_text import storable
 from globeco_allocation.domain.delivery import Delivery, DeliveryStop
 from globeco_allocation.domain.errors import DeliveryStepError
 from globeco_allocation.domain.lease import Holder, Lease, Leased
+from globeco_allocation.domain.trace_context import NO_TRACE, TraceContext
 from globeco_allocation.ports.deliveries import LeasedDelivery
 
 # The function looks first; it takes the lock of the queue only where there is something to take.
 _TAKE = "SELECT * FROM take_delivery($1, $2)"
 
-# $1 the batch, $2 who asks. Nothing, not even a place in the queue, unless all are ended. By ascending id, as
-# those lock them who take deliveries. Whoever held one of them before has lost it.
+# $1 the batch, $2 who asks, $3 and $4 its trace. Nothing, not even a place in the queue, unless all are
+# ended. By ascending id, as those lock them who take deliveries. Whoever held one of them before has lost it.
 _RESEND = """
 WITH of_batch AS MATERIALIZED (
      SELECT id, status FROM delivery WHERE batch_id = $1 ORDER BY id FOR NO KEY UPDATE
@@ -24,7 +25,7 @@ WITH of_batch AS MATERIALIZED (
      ), again AS (
      UPDATE delivery AS d
         SET status = 'written', queue_number = place.queue_number, tries = 0, confirming = false,
-            not_before = NULL, error = NULL, requested_by = $2,
+            not_before = NULL, error = NULL, requested_by = $2, trace_parent = $3, trace_state = $4,
             lease_token = nextval('lease_token'), lease_holder = NULL, lease_until = NULL
        FROM place
       WHERE d.batch_id = $1 AND d.status IN ('failed', 'partial')
@@ -60,9 +61,13 @@ class DeliveryQueue(OnPool):
         lease = Lease(Leased.DELIVERY, row["id"], row["lease_token"], holder)
         return LeasedDelivery(to_delivery(row), lease)
 
-    async def resend(self, batch_id: int, requested_by: str) -> tuple[Delivery, ...]:
+    async def resend(
+        self, batch_id: int, requested_by: str, trace: TraceContext = NO_TRACE
+    ) -> tuple[Delivery, ...]:
         """Have the batch's failed and partial deliveries delivered again; see the port."""
-        rows = await self._pool.fetch(_RESEND, int4(batch_id), storable(requested_by))
+        rows = await self._pool.fetch(
+            _RESEND, int4(batch_id), storable(requested_by), trace.parent, trace.state
+        )
         if not rows:
             is_open = await self._pool.fetch_row(_OPEN, int4(batch_id))
             raise DeliveryStepError(

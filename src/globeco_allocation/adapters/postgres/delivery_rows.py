@@ -3,6 +3,7 @@
 import asyncpg
 
 from globeco_allocation.domain.delivery import Delivery, DeliveryStatus, Knowledge, Outcome, WrittenFile
+from globeco_allocation.domain.trace_context import TraceContext
 
 
 def to_delivery(row: asyncpg.Record) -> Delivery:
@@ -27,6 +28,7 @@ def to_delivery(row: asyncpg.Record) -> Delivery:
         knowledge=Knowledge(row["knowledge_attempt"], row["cut_offs"]),
         error=row["error"] or "",
         requested_by=row["requested_by"],
+        trace=TraceContext(row["trace_parent"], row["trace_state"]),
         created=row["claimed_timestamp"],
         written=row["written_timestamp"],
         started=row["started_timestamp"],

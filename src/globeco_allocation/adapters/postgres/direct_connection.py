@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import psycopg
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.tls import libpq_tls
 
 
 def connect(address: DatabaseAddress, settings: Mapping[str, str]) -> psycopg.Connection:
@@ -24,6 +25,7 @@ def connect(address: DatabaseAddress, settings: Mapping[str, str]) -> psycopg.Co
         dbname=address.name,
         user=address.user,
         password=address.password or None,
+        **libpq_tls(address),
         autocommit=True,
         connect_timeout=5,
         application_name="globeco-allocation migrate",

@@ -1,6 +1,6 @@
 """Why the database cannot be used at all: for good, or for now."""
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, SslMode
 from globeco_allocation.domain.errors import AllocationError
 
 
@@ -37,11 +37,35 @@ def connection_failure(sqlstate: str | None, address: DatabaseAddress) -> Alloca
                 "the name. Set DB_NAME=postgres to go on with that data, or create the database to begin anew"
             )
         case "28P01" | "28000":
+            tls = ", which may ask for TLS (DB_SSL_MODE)" if address.ssl_mode is SslMode.DISABLE else ""
             return DatabaseRefusedError(
                 f"{what} does not let role {address.user!r} in: check DB_USER and DB_PASSWORD, and the "
-                "server's pg_hba.conf"
+                f"server's pg_hba.conf{tls}"
             )
         case "42501":
             return DatabaseRefusedError(f"{what}: role {address.user!r} has no right to connect")
+        case _ if _insists_on_tls(address):
+            return DatabaseUnreachableError(
+                f"{what} cannot be reached over TLS: it is away, has TLS switched off, or is not to be had "
+                f"with DB_SSL_MODE={address.ssl_mode} and DB_SSL_ROOT_CERT_FILE as they are"
+            )
         case _:
             return DatabaseUnreachableError(f"{what} cannot be reached")
+
+
+def certificate_refused(reason: str, address: DatabaseAddress) -> DatabaseRefusedError:
+    """Say that the server at *address* is not taken for the one that we want.
+
+    Args:
+        reason: What OpenSSL has against its certificate.
+        address: Where we knocked.
+    """
+    return DatabaseRefusedError(
+        f"database {address.name!r} on {address.host}:{address.port} is not trusted, for its certificate "
+        f"does not hold ({reason}): check that DB_HOST is a name in the certificate, and that "
+        "DB_SSL_ROOT_CERT_FILE holds the authority that issued it"
+    )
+
+
+def _insists_on_tls(address: DatabaseAddress) -> bool:
+    return address.ssl_mode not in {SslMode.DISABLE, SslMode.PREFER} and not address.host.startswith("/")

@@ -41,10 +41,20 @@ class PostgresExecutions:
     def __init__(self, pool: Pool, *, at_once: int = 2) -> None:
         self._pool = pool
         self._joined_keep = JoinedCalls(
-            pool.held, _keep, most_items=_MOST_KEPT, at_once=at_once, key=_execution_service_id
+            pool.held,
+            _keep,
+            most_items=_MOST_KEPT,
+            at_once=at_once,
+            key=_execution_service_id,
+            sql=_KEEP,
+            watch=pool.watch,
         )
-        self._joined_known = JoinedCalls(pool.held, _known, most_items=_MOST_READ, at_once=at_once)
-        self._joined_get = JoinedCalls(pool.held, _get, most_items=_MOST_READ, at_once=at_once)
+        self._joined_known = JoinedCalls(
+            pool.held, _known, most_items=_MOST_READ, at_once=at_once, sql=_KNOWN, watch=pool.watch
+        )
+        self._joined_get = JoinedCalls(
+            pool.held, _get, most_items=_MOST_READ, at_once=at_once, sql=_GET, watch=pool.watch
+        )
 
     async def keep(self, allocated: Sequence[AllocatedExecution]) -> dict[int, Kept]:
         """Keep executions in one transaction and one round trip, perhaps with others; see the port."""

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from globeco_allocation.adapters.postgres.watching import Watch, WatchedStatement
 from globeco_allocation.domain.errors import StoreUnavailableError
 
 S = TypeVar("S")
@@ -23,6 +24,7 @@ class _Waiting(Generic[T, R]):
     items: Sequence[T]
     answer: "asyncio.Future[R]"
     alone: bool = False
+    watched: WatchedStatement | None = None
 
     def succeed(self, answer: R) -> None:
         if not self.answer.done():
@@ -51,6 +53,8 @@ class JoinedCalls(Generic[S, T, R]):
         most_items: A joined call has no more, unless one call alone does.
         at_once: Calls under way at most.
         key: Items of one key never go together, for *call* takes each once; None where they may.
+        sql: The statement that *call* makes, for *watch*.
+        watch: Watches each caller's own wait and answer, for the round trip is no single one's.
     """
 
     def __init__(
@@ -61,21 +65,32 @@ class JoinedCalls(Generic[S, T, R]):
         most_items: int,
         at_once: int,
         key: Callable[[T], Hashable] | None = None,
+        sql: str = "",
+        watch: Watch | None = None,
     ) -> None:
         self._opened = opened
         self._call = call
         self._most_items = most_items
         self._free = at_once
         self._key = key
+        self._sql = sql
+        self._watch = watch
         self._waiting: deque[_Waiting[T, R]] = deque()
         # Held here, for the event loop holds no task. Each is bounded by the database's time limits, and its
         # connection by the pool's end.
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, items: Sequence[T]) -> R:
+    def __call__(self, items: Sequence[T]) -> Coroutine[Any, Any, R]:
         """Call with *items*, and perhaps others; return or raise what came of it."""
+        return self._joined(items) if self._watch is None else self._watched(self._watch, items)
+
+    async def _watched(self, watch: Watch, items: Sequence[T]) -> R:
+        with watch(self._sql) as watched:
+            return await self._joined(items, watched)
+
+    async def _joined(self, items: Sequence[T], watched: WatchedStatement | None = None) -> R:
         loop = asyncio.get_running_loop()
-        waiting: _Waiting[T, R] = _Waiting(items, loop.create_future())
+        waiting: _Waiting[T, R] = _Waiting(items, loop.create_future(), watched=watched)
         self._waiting.append(waiting)
         if self._free:
             self._free -= 1
@@ -104,6 +119,8 @@ class JoinedCalls(Generic[S, T, R]):
 
     async def _make(self, session: S, joined: Sequence[_Waiting[T, R]]) -> bool:
         """Make a joined call; tell whether the session may be used again."""
+        if self._watch is not None:
+            _tell_that_it_goes(joined)
         try:
             answer = await self._call(session, [item for one in joined for item in one.items])
         except StoreUnavailableError as error:
@@ -147,6 +164,12 @@ class JoinedCalls(Generic[S, T, R]):
 
     def _keys(self, call: _Waiting[T, R]) -> set[Hashable]:
         return set() if self._key is None else set(map(self._key, call.items))
+
+
+def _tell_that_it_goes(joined: "Sequence[_Waiting[T, R]]") -> None:
+    for one in joined:
+        if one.watched is not None and not one.answer.done():
+            one.watched.sent(len(joined))
 
 
 def _fail(calls: "Sequence[_Waiting[T, R]]", error: StoreUnavailableError) -> None:

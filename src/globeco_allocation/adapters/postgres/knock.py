@@ -1,9 +1,12 @@
 """Seeing whether the database lets us in, before anything is built on it."""
 
+import ssl
+
 import asyncpg
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
-from globeco_allocation.adapters.postgres.errors import connection_failure
+from globeco_allocation.adapters.postgres.errors import certificate_refused, connection_failure
+from globeco_allocation.adapters.postgres.tls import asyncpg_tls
 
 _SECONDS = 5.0
 
@@ -23,9 +26,12 @@ async def knock(address: DatabaseAddress) -> None:
             user=address.user,
             password=address.password,
             timeout=_SECONDS,
+            **asyncpg_tls(address),
         )
         await connection.close(timeout=_SECONDS)
     except asyncpg.PostgresError as error:
         raise connection_failure(error.sqlstate, address) from error
+    except ssl.SSLCertVerificationError as error:
+        raise certificate_refused(error.verify_message, address) from error
     except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
         raise connection_failure(None, address) from error

@@ -146,7 +146,9 @@ class PostgresPendingExecutions:
 
     def __init__(self, pool: Pool, *, count_seconds: float = 1.0, at_once: int = 2) -> None:
         self._pool = pool
-        self._joined_among = JoinedCalls(pool.held, _among, most_items=_MOST_READ, at_once=at_once)
+        self._joined_among = JoinedCalls(
+            pool.held, _among, most_items=_MOST_READ, at_once=at_once, sql=_AMONG, watch=pool.watch
+        )
         self._count_seconds = count_seconds
         self._waiting = 0
         self._counted_at = -math.inf

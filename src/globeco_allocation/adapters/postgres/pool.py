@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass
 
 import asyncpg
@@ -11,8 +12,10 @@ from asyncpg.protocol import NO_TIMEOUT
 from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.pieces import Pieces
 from globeco_allocation.adapters.postgres.pool_counts import Lending, PoolCounts
+from globeco_allocation.adapters.postgres.tls import asyncpg_tls
 from globeco_allocation.adapters.postgres.transaction import transaction
 from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS, translated
+from globeco_allocation.adapters.postgres.watching import Watch, watched
 
 _PREFETCH = 2_000
 _NULL = "no field of ours is null or as long as this"  # were a null empty: an empty field would be quoted
@@ -49,13 +52,25 @@ class Pool:
 
     Every method raises `StoreUnavailableError` while the database is away, and works again when it is back:
     broken connections are replaced as they are asked for.
+
+    Attributes:
+        watch: Watches each use but those over `held`, which whoever shares it is to have watched; or None.
     """
 
-    def __init__(self, pool: asyncpg.Pool, bounds: Bounds, pooler: Pooler = Pooler.NONE) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, bounds: Bounds, pooler: Pooler = Pooler.NONE, watch: Watch | None = None
+    ) -> None:
         self._pool = pool
         self._bounds = bounds
         self._pooler = pooler
+        self.watch = watch
         self._lending = Lending(pool)
+
+    def unwatched(self) -> "Pool":
+        """Return the same connections, for what goes on beside all else and is not worth watching."""
+        same = copy(self)
+        same.watch = None
+        return same
 
     @property
     def counts(self) -> PoolCounts:
@@ -64,7 +79,7 @@ class Pool:
 
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """Run one statement as a transaction of its own, and return its rows."""
-        with translated():
+        with watched(self.watch, sql), translated():
             async with self._connection() as connection:
                 return await self._run(connection, sql, arguments)
 
@@ -89,7 +104,7 @@ class Pool:
         bounds = self._bounds
         bound = _client_bound(bounds.stream_statement)
         limits = _limits(bounds, statement=bounds.stream_statement)
-        with translated():
+        with watched(self.watch, sql), translated():
             async with self._reading(limits) as connection:
                 return await connection.fetch(sql, *arguments, timeout=bound)
 
@@ -102,6 +117,7 @@ class Pool:
         """
         bounds = self._bounds
         async with AsyncExitStack() as stack:
+            stack.enter_context(watched(self.watch, sql))
             with translated():
                 limits = _limits(bounds, statement=bounds.stream_statement, idle=bounds.stream_idle)
                 connection = await stack.enter_async_context(self._reading(limits))
@@ -122,7 +138,7 @@ class Pool:
         bounds = self._bounds
         bound = _client_bound(bounds.stream_statement)
         limits = _limits(bounds, statement=bounds.stream_statement)
-        with translated():
+        with watched(self.watch, sql), translated():
             # One bound around it all: the driver would set its own anew for each few rows.
             async with asyncio.timeout(bound), self._reading(limits | settings) as connection:
                 await connection.copy_from_query(
@@ -207,10 +223,11 @@ async def open_pool(
     max_size: int = 10,
     application_name: str = "globeco-allocation",
     bounds: Bounds | None = None,
+    watch: Watch | None = None,
 ) -> AsyncGenerator[Pool]:
     """Open connections as they are needed, and close them all at the end, within `Bounds.close`.
 
-    With *min_size* 0 it opens without a database; each use tells whether there is one.
+    With *min_size* 0 it opens without a database; each use, which *watch* sees, tells whether there is one.
 
     Raises:
         StoreUnavailableError: *min_size* connections could not be had.
@@ -223,6 +240,7 @@ async def open_pool(
             database=address.name,
             user=address.user,
             password=address.password,
+            **asyncpg_tls(address),
             min_size=min_size,
             max_size=max_size,
             timeout=bounds.acquire,
@@ -232,7 +250,7 @@ async def open_pool(
             server_settings=session_settings(bounds, application_name, address.pooler),
         )
     try:
-        yield Pool(pool, bounds, address.pooler)
+        yield Pool(pool, bounds, address.pooler, watch)
     finally:
         try:
             await asyncio.wait_for(pool.close(), bounds.close)
@@ -281,5 +299,4 @@ def _ms(seconds: float) -> str:
 
 
 def _client_bound(seconds: float) -> float:
-    # The server's own limit should come first: it ends the statement and keeps the connection.
-    return seconds + 1
+    return seconds + 1  # the server's own comes first: it ends the statement and keeps the connection

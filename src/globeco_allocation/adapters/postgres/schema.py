@@ -13,7 +13,8 @@ _COMPLETE = """
        AND to_regclass('delivery_resolution') IS NOT NULL
        AND to_regclass('output_directory') IS NOT NULL
        AND to_regclass('pending_execution') IS NOT NULL
-       AND to_regclass('execution_count') IS NOT NULL AS complete
+       AND to_regclass('execution_count') IS NOT NULL
+       AND to_regproc('claim_traced_window') IS NOT NULL AS complete
 """
 
 # The table in which yoyo notes what it has applied; it is there once it has applied anything.
@@ -22,7 +23,7 @@ _APPLIED = "SELECT count(*) AS applied FROM _yoyo_migration WHERE migration_id =
 
 
 async def schema_is_there(pool: Pool) -> bool:
-    """Tell whether every table is there; costs one round trip and reads no row.
+    """Tell whether every table, and the newest function, is there; costs one round trip and reads no row.
 
     Raises:
         StoreUnavailableError: the database does not answer.

@@ -11,7 +11,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration, default_migration_table
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, SslMode
 from globeco_allocation.adapters.postgres.direct_connection import connect
 
 _SETTINGS = {
@@ -40,6 +40,8 @@ class Backend(PostgresqlPsycopgBackend):
             name=dburi.database or "",
             user=dburi.username or "",
             password=dburi.password or "",
+            ssl_mode=SslMode(dburi.args["ssl_mode"]),
+            ssl_root_cert=dburi.args["ssl_root_cert"],
         )
         return connect(address, _SETTINGS)
 
@@ -69,7 +71,7 @@ def open_backend(address: DatabaseAddress) -> Backend:
         hostname=address.host,
         port=address.port,
         database=address.name,
-        args={},
+        args={"ssl_mode": address.ssl_mode.value, "ssl_root_cert": address.ssl_root_cert},
     )
     backend = Backend(uri, default_migration_table)
     try:

@@ -25,12 +25,15 @@ _OURS = frozenset(
         "BIND_ADDRESS",
         "KUBECONFIG",
         "LOG_LEVEL",
+        "MAX_CONNECTIONS",
         "MAX_REQUEST_BYTES",
         "METRICS_ENABLED",
         "MIGRATE_ON_START",
         "OUTPUT_DIR",
         "PORT",
         "SHUTDOWN_GRACE_SECONDS",
+        "TRACEPARENT",  # of whoever started us; a run has its own
+        "TRACESTATE",
         "TRACING_ENABLED",
         "WORKERS",
     }

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from globeco_allocation.adapters import log_events
 from globeco_allocation.adapters.blocking import acquire, finish
+from globeco_allocation.adapters.log_events import facts
 from globeco_allocation.adapters.output_files.directory import reason
 from globeco_allocation.adapters.output_files.leftovers import Leftovers
 from globeco_allocation.adapters.subprocess_cli.engine import Engine
@@ -136,7 +138,7 @@ class LaneTurns:
                 await self._end_process(mark, record.run, rival.file_name, record.attempt)
                 await self._end_container(rival)
         except (OSError, RunNotFollowedError) as error:
-            _log.warning("runs past their time could not be looked for: %s", type(error).__name__)
+            _log.warning(log_events.OVERDUE_NOT_SOUGHT, extra=facts(reason=type(error).__name__))
 
     async def _end_process(self, mark: ProcessMark | None, run: str, file_name: str, attempt: int) -> None:
         if mark is None or not await finish(mark.members):
@@ -155,7 +157,7 @@ class LaneTurns:
             await engine.end(self._grace_seconds)
 
     async def _say_overdue(self, run: str, file_name: str, attempt: int) -> None:
-        _log.warning("the accounting CLI's run %s is ended past %g s", run, self._timeout_seconds)
+        _log.warning(log_events.RUN_OVERDUE, extra=facts(run=run, seconds=self._timeout_seconds))
         await finish(self._records.mark_timed_out, file_name, attempt)
 
     def _engine(self, rival: Rival) -> Engine | None:

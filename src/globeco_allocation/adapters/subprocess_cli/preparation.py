@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from globeco_allocation.adapters import log_events
+from globeco_allocation.adapters.log_events import facts
 from globeco_allocation.adapters.output_files.directory import reason
 from globeco_allocation.adapters.output_files.leftovers import Leftovers
 from globeco_allocation.adapters.subprocess_cli.child import Child
@@ -97,7 +99,7 @@ class Preparation:
             self._records.write(self._order.file_name, self._record.known_as(ProcessMark.of(child.pid).uid))
         except OSError as error:  # it is found by its outputs then, or by what the permit keeps
             _log.warning(
-                "the process of the run %s was not written down: %s", self._order.name, error.strerror
+                log_events.PROCESS_NOT_NOTED, extra=facts(run=self._order.name, reason=error.strerror)
             )
         finally:
             self._close()
@@ -116,7 +118,7 @@ def restore_input(inputs: KeptInputs, file_name: str) -> None:
     try:
         inputs.restore(file_name)
     except OSError as error:  # the next attempt tries again, and its file is made anew
-        _log.warning("the file %s could not be put back: %s", file_name, error.strerror)
+        _log.warning(log_events.FILE_NOT_PUT_BACK, extra=facts(file_name=file_name, reason=error.strerror))
 
 
 def _not_ready(error: OSError) -> CliNotStartedError:

@@ -8,8 +8,10 @@ from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from pathlib import Path
 
+from globeco_allocation.adapters import log_events
 from globeco_allocation.adapters.bare_name import check_bare
 from globeco_allocation.adapters.blocking import acquire, finish
+from globeco_allocation.adapters.log_events import facts
 from globeco_allocation.adapters.output_files.directory import reason
 from globeco_allocation.adapters.output_files.error_file import allow_long_fields, error_rows
 from globeco_allocation.adapters.output_files.leftovers import Leftovers
@@ -157,7 +159,8 @@ class SubprocessCli:
             await finish(ready.undo)
             raise
         argv = self._template.argv(self._values(order.name, order.file_name))
-        start = partial(ready.start, argv, self._environment, lane, self._explain)
+        environment = self._environment | order.trace.variables()
+        start = partial(ready.start, argv, environment, lane, self._explain)
         return await acquire(start, undo=Child.let_go)
 
     async def _follow(
@@ -170,7 +173,7 @@ class SubprocessCli:
             try:
                 await permit.identified(ProcessMark.of(child.pid).uid)
             except StoreUnavailableError:
-                _log.warning("by what the run %s is found again was not stored", order.name)
+                _log.warning(log_events.RUN_NOT_NOTED, extra=facts(run=order.name))
             if engine is not None:
                 await self._tidy(engine)
             in_time = await child.ended(max(limit - loop.time(), 0))
@@ -181,11 +184,11 @@ class SubprocessCli:
         return exit_code if in_time else None
 
     async def _end(self, child: Child, order: RunOrder, engine: Engine | None) -> None:
-        _log.warning("the accounting CLI's run %s is ended past %g s", order.name, self._timeout_seconds)
+        _log.warning(log_events.RUN_OVERDUE, extra=facts(run=order.name, seconds=self._timeout_seconds))
         try:
             await finish(self._records.mark_timed_out, order.file_name, order.attempt)
         except OSError as error:
-            _log.warning("that the run %s is ended was not written down: %s", order.name, error.strerror)
+            _log.warning(log_events.RUN_END_NOT_NOTED, extra=facts(run=order.name, reason=error.strerror))
         await child.kill(self._grace_seconds)
         if engine is not None:
             await engine.kill()

@@ -1,9 +1,10 @@
 """One call of the Trade Service: the question, and what the answer says."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from http import HTTPStatus
+from typing import Any, Protocol
 
 import aiohttp
 import msgspec
@@ -28,6 +29,18 @@ unread.
 
 _CHUNK = 65_536
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+
+
+class WatchedCall(Protocol):
+    """A call that is being watched."""
+
+    def answered(self, status: int) -> None:
+        """Take note of the answer's status."""
+        ...
+
+
+Watch = Callable[[URL], AbstractContextManager[WatchedCall]]
+"""Watches a call of an address within its context."""
 
 
 class _Portfolio(msgspec.Struct, rename="camel"):
@@ -65,8 +78,11 @@ class TradeServiceClient:
         *,
         timeout_seconds: float,
         headers: Callable[[], Mapping[str, str]] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """Ask the Trade Service at *url*, which may have a path of its own.
+
+        Each call is watched by *watch*; *headers* are asked for meanwhile.
 
         Raises:
             ValueError: *url* is not an absolute http or https URL.
@@ -78,8 +94,9 @@ class TradeServiceClient:
         self._url = base / "api" / "v2" / "executions"
         self._timeout_seconds = timeout_seconds
         self._headers = headers
+        self._watch = watch
 
-    async def portfolio_ids(self, execution_service_id: int) -> list[str | None]:
+    def portfolio_ids(self, execution_service_id: int) -> Coroutine[Any, Any, list[str | None]]:
         """Call once; return the portfolio id of each execution found, as it stands there.
 
         Raises:
@@ -89,11 +106,24 @@ class TradeServiceClient:
                 of the contract's shape, several executions of which one was not asked for, or more than one
                 page of them.
         """
+        if self._watch is None:
+            return self._portfolio_ids(execution_service_id)
+        return self._watched(self._watch, execution_service_id)
+
+    async def _watched(self, watch: Watch, execution_service_id: int) -> list[str | None]:
+        with watch(self._url) as watched:
+            return await self._portfolio_ids(execution_service_id, watched)
+
+    async def _portfolio_ids(
+        self, execution_service_id: int, watched: WatchedCall | None = None
+    ) -> list[str | None]:
         named = f"execution service id {execution_service_id}"
         loop = asyncio.get_running_loop()
         due = loop.time() + self._timeout_seconds
         try:
             async with asyncio.timeout_at(due), self._ask(execution_service_id) as response:
+                if watched is not None:
+                    watched.answered(response.status)
                 if response.status != HTTPStatus.OK:
                     raise _refusal(response.status, named)
                 body = await _read(response, named)

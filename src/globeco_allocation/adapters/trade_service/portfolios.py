@@ -10,8 +10,9 @@ import stamina
 import structlog
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
+from globeco_allocation.adapters import log_events
 from globeco_allocation.adapters.trade_service.breaker import BreakerState, CircuitBreaker, CircuitOpenError
-from globeco_allocation.adapters.trade_service.client import TradeServiceClient, open_session
+from globeco_allocation.adapters.trade_service.client import TradeServiceClient, Watch, open_session
 from globeco_allocation.adapters.trade_service.failures import (
     BreakerOpenError,
     HeldUpError,
@@ -48,6 +49,7 @@ async def open_trade_service(
     on_retry: Callable[[], None] | None = None,
     on_breaker: Callable[[BreakerState], None] | None = None,
     headers: Callable[[], Mapping[str, str]] | None = None,
+    watch: Watch | None = None,
 ) -> AsyncGenerator["TradeServicePortfolios"]:
     """Open the one HTTP session to the Trade Service; the end of the block closes it.
 
@@ -66,25 +68,27 @@ async def open_trade_service(
         on_retry: Told of each lookup that is tried again.
         on_breaker: Told each new state of the circuit breaker, at the call that brings it about.
         headers: Asked before each call for headers to send with it, such as ``X-Correlation-ID``.
+        watch: Watches each call.
 
     Raises:
         ValueError: *url* is not an absolute http or https URL.
     """
 
     def retried(details: RetryDetails) -> None:
-        _log.info("call is tried again", retry=details.retry_num, wait_seconds=round(details.wait_for, 3))
+        wait_seconds = round(details.wait_for, 3)
+        _log.info(log_events.CALL_REPEATED, retry=details.retry_num, wait_seconds=wait_seconds)
         if on_retry is not None:
             on_retry()
 
     def changed(state: BreakerState) -> None:
-        _log.warning("circuit breaker of the Trade Service has a new state", state=state)
+        _log.warning(log_events.BREAKER_CHANGED, state=state)
         if on_breaker is not None:
             on_breaker(state)
 
     set_on_retry_hooks([retried])
     async with open_session(connections=lookups_at_once) as session:
         yield TradeServicePortfolios(
-            TradeServiceClient(session, url, timeout_seconds=timeout_seconds, headers=headers),
+            TradeServiceClient(session, url, timeout_seconds=timeout_seconds, headers=headers, watch=watch),
             CircuitBreaker(threshold=breaker_threshold, open_seconds=breaker_open_seconds, on_change=changed),
             attempts=attempts,
             base_delay_seconds=base_delay_seconds,

@@ -203,6 +203,7 @@ def _order(delivery: Delivery) -> RunOrder:
         file_name=delivery.file_name,
         uid=delivery.run_uid if delivery.under_way else "",
         correlation_id=delivery.requested_by,
+        trace=delivery.trace,
     )
 
 

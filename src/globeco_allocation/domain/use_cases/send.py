@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from globeco_allocation.domain.batch import ClaimTerms
 from globeco_allocation.domain.delivery import Delivery
+from globeco_allocation.domain.trace_context import NO_TRACE, TraceContext
 from globeco_allocation.domain.use_cases.work_off import WorkOff
 from globeco_allocation.ports.batches import Batches, LeasedBatch
 from globeco_allocation.ports.deliveries import Deliveries
@@ -39,7 +40,7 @@ class SendBatch:
         self._work_off = work_off
         self._terms = terms
 
-    async def claim(self, requested_by: str = "") -> LeasedBatch:
+    async def claim(self, requested_by: str = "", trace: TraceContext = NO_TRACE) -> LeasedBatch:
         """Claim the window of everything kept since the last batch, leased to us for writing.
 
         Nothing is claimed unless a file can be written: executions wait best where the next send finds
@@ -52,7 +53,7 @@ class SendBatch:
         """
         await self._files.check()
         last_start = await self._batches.last_start()
-        terms = replace(self._terms, requested_by=requested_by)
+        terms = replace(self._terms, requested_by=requested_by, trace=trace)
         return await self._batches.claim(last_start, terms, self._work_off.holder)
 
     async def __call__(self, requested_by: str = "") -> tuple[Delivery, ...]:

@@ -1,6 +1,7 @@
 """``batches list`` and ``batches show``: batches for a person or a script."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,9 @@ from globeco_allocation.entrypoints.settings import Settings
 
 _BATCH_TITLES = ("BATCH", "CLAIMED AT", "STATUS", "FILES", "RECORDS")
 _FILE_TITLES = ("FILE", "STATUS", "ATTEMPTS", "RECORDS", "BOOKED", "REJECTED", "UNKNOWN")
+_STEERING = re.compile(
+    "[\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+)  # what JSON leaves as it is, and terminals obey
 _REJECT_TITLES = ("  RECORD", "VERDICT", "REASON")
 
 
@@ -130,4 +134,5 @@ def _resolutions(resolutions: Sequence[Resolution]) -> list[str]:
 
 
 def _json(answer: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
+    text = msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
+    return _STEERING.sub(lambda one: f"\\u{ord(one[0]):04x}", text)  # it can only stand within a string

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from globeco_allocation.adapters.log_events import FACTS
 from globeco_allocation.entrypoints.commands.settings_or_exit import settings_or_exit
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
@@ -83,6 +84,18 @@ def _keep_logs_from_the_output() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    handler = logging.StreamHandler()
+    handler.setFormatter(_WithFacts())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+
+
+class _WithFacts(logging.Formatter):
+    """Writes what adapters log as a person reads it: its name, and its facts behind it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts: dict[str, object] = getattr(record, FACTS, {})
+        told = ", ".join(f"{name}={value}" for name, value in facts.items())
+        return f"{super().format(record)} ({told})" if told else super().format(record)
 
 
 def _failed(error: Exception, code: ExitCode) -> ExitCode:

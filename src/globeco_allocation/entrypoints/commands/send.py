@@ -11,6 +11,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
+from globeco_allocation.entrypoints.commands.bearer import add_token_option, authorization
+from globeco_allocation.entrypoints.commands.tables import one_line
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"how long to wait for the outcome, 0 to {LONGEST_WAIT_SECONDS} (default: %(default)s)",
     )
+    add_token_option(parser)
     parser.add_argument(
         "--under-way-is-fine",
         action="store_true",
@@ -57,10 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Send, and say what came of it."""
     begun = time.monotonic()
+    try:
+        token = authorization(arguments.token_file)
+    except ValueError as error:
+        print(f"globeco-allocation: {error}", file=sys.stderr)
+        return ExitCode.USAGE
     if sys.stderr.isatty():
         print(f"Sending, waiting up to {arguments.wait} s for the outcome ...", file=sys.stderr, flush=True)
     try:
-        status, body = _within(arguments.wait + _ANSWER_SECONDS, lambda: _post(arguments.url, arguments.wait))
+        status, body = _within(
+            arguments.wait + _ANSWER_SECONDS, lambda: _post(arguments.url, arguments.wait, token)
+        )
         answer = _answer(status, body)
     except OSError as error:
         reason = getattr(error, "reason", error)
@@ -77,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK if arguments.under_way_is_fine and code is ExitCode.UNDER_WAY else code
 
 
-def _post(url: str, wait: int) -> tuple[int, bytes]:
+def _post(url: str, wait: int, token: str | None) -> tuple[int, bytes]:
     """Have it sent.
 
     Returns:
@@ -99,6 +109,8 @@ def _post(url: str, wait: int) -> tuple[int, bytes]:
     request = urllib.request.Request(  # noqa: S310 (checked above)
         f"{url.rstrip('/')}/api/v1/executions/send", b"{}", headers
     )
+    if token is not None:  # which is for this service, not for where it may lead us to
+        request.add_unredirected_header("Authorization", token)
     # No proxy is between us and this machine; elsewhere the environment says.
     proxies = urllib.request.ProxyHandler({} if parts.hostname in _THIS_MACHINE else None)
     try:
@@ -177,14 +189,17 @@ def _code(status: int, answer: dict[str, Any]) -> ExitCode:
 
 
 def _tell(answer: dict[str, Any], seconds: float, code: ExitCode) -> None:
-    print(answer["message"], file=sys.stdout if code in {ExitCode.OK, ExitCode.PARTIAL} else sys.stderr)
+    print(
+        one_line(str(answer["message"])),
+        file=sys.stdout if code in {ExitCode.OK, ExitCode.PARTIAL} else sys.stderr,
+    )
     batch = _object(answer.get("details")) or answer
     if not batch.get("fileName"):
         return
     file = f"{batch.get('processedCount')} executions, file {batch['fileName']}"
     if code is ExitCode.UNDER_WAY and not batch.get("processedCount"):  # no file has been finished
         file = f"to be written: file {batch['fileName']}"
-    print(f"batch {batch.get('batchId')}, {file}, {seconds:.1f} s")
+    print(one_line(f"batch {batch.get('batchId')}, {file}, {seconds:.1f} s"))
 
 
 def _object(value: object) -> dict[str, Any]:

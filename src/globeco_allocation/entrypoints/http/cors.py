@@ -14,7 +14,7 @@ from globeco_allocation.entrypoints.http.observability import CORRELATION_HEADER
 ANY_ORIGIN: Final = "*"
 
 _METHODS = b"GET, HEAD, POST, OPTIONS"
-_REQUEST_HEADERS = f"Content-Type, Prefer, {CORRELATION_HEADER}".encode()
+_REQUEST_HEADERS = f"Authorization, Content-Type, Prefer, {CORRELATION_HEADER}".encode()
 _EXPOSED_HEADERS = f"{CORRELATION_HEADER}, Location, Preference-Applied".encode()
 _PREFLIGHT_SECONDS = b"600"
 

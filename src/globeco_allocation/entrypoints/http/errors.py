@@ -52,12 +52,20 @@ class RefusedRequestError(Exception):
     Attributes:
         status: The answer's status, such as 404.
         details: What is wrong, by parameter.
+        headers: Of the answer.
     """
 
-    def __init__(self, status: HTTPStatus, message: str, details: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        message: str,
+        details: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.details = details
+        self.headers = headers
 
 
 class ErrorAnswers:
@@ -100,7 +108,7 @@ class ErrorAnswers:
         return self.answer(status, text).body
 
     def _refused(self, error: RefusedRequestError) -> Reply:
-        return self.answer(error.status, str(error), error.details)
+        return self.answer(error.status, str(error), error.details, error.headers)
 
     def _window_taken(self, _error: WindowTakenError) -> Reply:
         return self.answer(

@@ -11,16 +11,21 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 import structlog
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.http.exchange import Exchange, begin_exchange
+from globeco_allocation.entrypoints.http.security_headers import add_security_headers
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.tracing.requests import traced_request
+from globeco_allocation.entrypoints.tracing.tracing import NO_TRACING, Tracing
 
 CORRELATION_HEADER: Final = "X-Correlation-ID"
 UNMATCHED: Final = "unmatched"
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_QUIET: Final = PROBES | {"/", "/static/{name:str}", "/api/v1/overview"}  # asked again and again, for nothing
 
 _HEADER = CORRELATION_HEADER.lower().encode()
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -40,14 +45,21 @@ class Observability:
         metrics: Where requests are counted.
         last_resort: The body, by status, for what the inner app's handlers could not answer.
         log_request: Logs each request.
+        tracing: Is told of each request that is no probe.
     """
 
     def __init__(
-        self, inner: ASGIApp, metrics: Metrics, last_resort: LastResort, log_request: logs.LogRequest
+        self,
+        inner: ASGIApp,
+        metrics: Metrics,
+        last_resort: LastResort,
+        log_request: logs.LogRequest,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._inner = inner
         self._metrics = metrics
         self._log_request = log_request
+        self._tracing = tracing if tracing.is_on else None
         self.last_resort = last_resort
         self.draining = False
 
@@ -60,7 +72,11 @@ class Observability:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        await _Watch(self, scope, receive, send).run(self._inner)
+        watch = _Watch(self, scope, receive, send)
+        if self._tracing is None or scope["path"] in PROBES:
+            await watch.run(self._inner)
+        else:
+            await watch.run_traced(self._inner, self._tracing)
 
     def refused(self, status: HTTPStatus, exchange: Exchange) -> None:
         """Count and log what the server answered by itself, for it was no request to pass on."""
@@ -68,8 +84,9 @@ class Observability:
 
     def report(self, method: str, route: str, status: int, exchange: Exchange) -> None:
         """Count, time and log one request; whatever the caller wrote stays out of it."""
-        method = method if method in _METHODS else "other"
+        method = known_method(method)
         seconds = exchange.seconds
+        trace_id, span_id = logs.trace_ids() or (msgspec.UNSET, msgspec.UNSET)
         self._metrics.request_answered(method, route, status, seconds)
         self._log_request(
             logs.RequestLine(
@@ -78,8 +95,11 @@ class Observability:
                 status=int(status),
                 ms=round(seconds * 1000, 2),
                 correlation_id=exchange.correlation_id,
-                level="debug" if route in PROBES else "info",
+                level="debug" if route in _QUIET else "info",
                 timestamp=datetime.now(UTC),
+                trace_id=trace_id,
+                span_id=span_id,
+                token=exchange.token_name or msgspec.UNSET,
             )
         )
 
@@ -96,7 +116,17 @@ class _Watch:
         self._receive = receive
         self._outer_send = send
         self._status = 0
-        self._exchange = Exchange(correlation_id_of(scope["headers"]))
+        headers = scope["headers"]
+        self._exchange = Exchange(correlation_id_of(headers), headers)
+
+    async def run_traced(self, inner: ASGIApp, tracing: Tracing) -> None:
+        method = known_method(self._method)
+        with traced_request(tracing, method, self._exchange) as span:
+            try:
+                await self.run(inner)
+            finally:
+                template = self._scope.get("path_template")
+                span.answered(method, template, self._scope["path"], self._status)
 
     async def run(self, inner: ASGIApp) -> None:
         begin_exchange(self._exchange)
@@ -121,6 +151,7 @@ class _Watch:
         if message["type"] == "http.response.start":
             self._status = int(message["status"])
             headers = list(message.get("headers", ()))
+            add_security_headers(headers)
             headers.append((_HEADER, self._exchange.correlation_id.encode()))
             if self._app.draining:
                 headers.append((b"connection", b"close"))
@@ -134,6 +165,11 @@ class _Watch:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def known_method(method: str) -> str:
+    """Return a request's method if it is one of HTTP's, else ``other``."""
+    return method if method in _METHODS else "other"
 
 
 def correlation_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -7,6 +7,7 @@ from globeco_allocation import __version__
 from globeco_allocation.entrypoints.http import openapi_examples as examples
 from globeco_allocation.entrypoints.http.errors import WINDOW_TAKEN
 from globeco_allocation.entrypoints.http.observability import CORRELATION_HEADER
+from globeco_allocation.entrypoints.http.openapi_access import with_access
 from globeco_allocation.entrypoints.http.openapi_batches import (
     list_batches,
     resend_batch,
@@ -14,6 +15,7 @@ from globeco_allocation.entrypoints.http.openapi_batches import (
     where_is_it,
 )
 from globeco_allocation.entrypoints.http.openapi_kinds import Json, ref
+from globeco_allocation.entrypoints.http.openapi_overview import show_overview
 from globeco_allocation.entrypoints.http.openapi_parts import (
     JSON,
     answer,
@@ -56,11 +58,16 @@ def document(options: HttpOptions) -> Json:
         "/api/v1/batches": {"get": list_batches()},
         "/api/v1/batches/{id}": {"get": show_batch()},
         "/api/v1/batches/{id}/resend": {"post": resend_batch(options)},
+        "/api/v1/overview": {"get": show_overview()},
         "/healthz": {"get": _healthz()},
         "/readyz": {"get": _readyz()},
     }
     if options.metrics_enabled:
         paths["/metrics"] = {"get": _metrics()}
+    return with_access(_described(paths), tokens=bool(options.api_tokens_file))
+
+
+def _described(paths: Json) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {

@@ -15,6 +15,7 @@ from globeco_allocation.entrypoints.http.openapi_kinds import (
     short_text,
     word,
 )
+from globeco_allocation.entrypoints.http.openapi_overview import overview_schemas
 from globeco_allocation.entrypoints.http.records import MOST_RECORDS
 
 
@@ -38,6 +39,7 @@ def schemas() -> Json:
         "Pagination": _pagination(),
         "SendResult": _send_result(),
         **batch_schemas(),
+        **overview_schemas(),
         "Health": json_object(
             status={"const": "ok"}, version={"type": "string", "description": "The service's version."}
         ),

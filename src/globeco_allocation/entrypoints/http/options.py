@@ -15,6 +15,7 @@ class HttpOptions:
         receive_grace_seconds: How long the end waits for records whose caller has hung up.
         readiness_seconds: How long the checks behind ``/readyz`` may take.
         metrics_enabled: Whether ``/metrics`` is there.
+        api_tokens_file: The file of the tokens without which the API is closed; empty leaves it open.
     """
 
     max_body_bytes: int = 1_048_576
@@ -23,3 +24,4 @@ class HttpOptions:
     receive_grace_seconds: float = 5.0
     readiness_seconds: float = 5.0
     metrics_enabled: bool = True
+    api_tokens_file: str = ""

@@ -9,6 +9,7 @@ from litestar import MediaType, Response
 from litestar.types import Send
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
+_WITHOUT_BODY: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 @dataclass(slots=True)
@@ -16,7 +17,7 @@ class Reply:
     """An HTTP answer; Litestar's own class does the same, and much that nobody here asks for.
 
     Attributes:
-        body: Left out with a 204.
+        body: Left out with a 204 or 304.
         status: Such as 200.
         media_type: A text is said to be in UTF-8.
         headers: Others than those that follow from the body.
@@ -42,7 +43,7 @@ class Reply:
     def _all_headers(self) -> list[tuple[bytes, bytes]]:
         named = self.headers.items() if self.headers else ()
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in named]
-        if self.status != HTTPStatus.NO_CONTENT:
+        if self.status not in _WITHOUT_BODY:
             headers.append(self._content_type())
             headers.append((b"content-length", b"%d" % len(self.body)))
         return headers

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler, SslMode
 from globeco_allocation.entrypoints.setting import host_or_socket, one_of, setting, truth, whole_number, words
 
 
@@ -40,6 +40,21 @@ class DatabaseSettings:
         words("the path of a readable text file of at most 64 KiB"),
         "A file that holds the password, such as a mounted secret, instead of `DB_PASSWORD`",
     )
+    db_ssl_mode: SslMode = setting(
+        "DB_SSL_MODE",
+        "prefer",
+        # libpq's "allow" begins without TLS; we have no use for the difference.
+        one_of(SslMode, {"allow": SslMode.PREFER}),
+        "TLS to PostgreSQL, in libpq's words; only `verify-full` keeps out who can answer in its place",
+        alias="PGSSLMODE",
+    )
+    db_ssl_root_cert_file: str = setting(
+        "DB_SSL_ROOT_CERT_FILE",
+        "",
+        words("the path of a PEM file; it must be set for verify-ca and verify-full"),
+        "The authorities that the server's certificate may come from; read anew for each connection",
+        alias="PGSSLROOTCERT",
+    )
     db_pool_size: int = setting(
         "DB_POOL_SIZE", "10", whole_number(3, 200), "Most database connections of one process"
     )
@@ -60,5 +75,12 @@ class DatabaseSettings:
     def database(self) -> DatabaseAddress:
         """Where the database is, and who we are there."""
         return DatabaseAddress(
-            self.db_host, self.db_port, self.db_name, self.db_user, self.db_password, self.db_pooler
+            self.db_host,
+            self.db_port,
+            self.db_name,
+            self.db_user,
+            self.db_password,
+            self.db_pooler,
+            self.db_ssl_mode,
+            self.db_ssl_root_cert_file,
         )

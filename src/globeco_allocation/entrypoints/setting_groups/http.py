@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from globeco_allocation.entrypoints.setting import host, origins, setting, whole_number
+from globeco_allocation.entrypoints.setting import host, origins, setting, whole_number, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +26,22 @@ class HttpSettings:
         "Largest request body; a larger one is answered 413",
         unit="bytes",
     )
+    max_connections: int = setting(
+        "MAX_CONNECTIONS",
+        "500",
+        whole_number(16, 100_000),
+        "Open connections of one process; for one more, the one that kept us waiting longest is closed",
+    )
     cors_allowed_origins: tuple[str, ...] = setting(
         "CORS_ALLOWED_ORIGINS",
         "",
         origins(),
         "Web origins whose pages may call the service; none if empty",
         may_be_empty=True,
+    )
+    api_tokens_file: str = setting(
+        "API_TOKENS_FILE",
+        "",
+        words("the path of a readable file, each line NAME RIGHT sha256:DIGEST"),
+        "Tokens without which the API answers 401, read again when it changes; open to all if empty",
     )

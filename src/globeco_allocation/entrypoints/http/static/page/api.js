@@ -1,0 +1,88 @@
+// Calls to this service, wherever a gateway has put it.
+
+const BASE = new URL("../api/v1/", import.meta.url);
+const TOKEN = "globeco-allocation-token";
+const READ_SECONDS = 15;
+const SEND_SECONDS = 75; // a send answers within a minute at the latest
+const NUMBERS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+/** The service answered that it will not or cannot; status 0: it did not answer. */
+export class ApiError extends Error {
+  constructor(status, message, details = null) {
+    super(message);
+    this.status = status;
+    this.details = details;
+  }
+}
+
+let token = remembered();
+
+function remembered() {
+  try {
+    return sessionStorage.getItem(TOKEN) ?? "";
+  } catch {
+    return ""; // storage is switched off: the token lives as long as the page
+  }
+}
+
+/** Send this token from now on; "" for none. */
+export function useToken(text) {
+  token = text;
+  try {
+    if (text) sessionStorage.setItem(TOKEN, text);
+    else sessionStorage.removeItem(TOKEN);
+  } catch {
+    // as above
+  }
+}
+
+export const hasToken = () => token !== "";
+
+/** GET; returns { body, tag }, with body null when it is still what *tag* stands for. */
+export async function get(path, { tag = null, signal = null } = {}) {
+  const answer = await call("GET", path, READ_SECONDS, tag ? { "If-None-Match": tag } : {}, signal);
+  if (answer.status === 304) return { body: null, tag };
+  return { body: await json(answer), tag: answer.headers.get("ETag") };
+}
+
+/** GET, with every number as the digits that were sent: money is never a binary float. */
+export async function getExact(path) {
+  const text = await (await call("GET", path, READ_SECONDS)).text();
+  return JSON.parse(text.replace(NUMBERS, (found) => (found.startsWith('"') ? found : `"${found}"`)));
+}
+
+/** POST an empty object: it is said to be JSON, so that no other site's page can have it sent. */
+export async function post(path) {
+  return json(await call("POST", path, SEND_SECONDS, { "Content-Type": "application/json" }));
+}
+
+async function call(method, path, seconds, headers = {}, signal = null) {
+  const asked = { ...headers, Accept: "application/json" };
+  if (token) asked.Authorization = `Bearer ${token}`;
+  const limit = AbortSignal.timeout(seconds * 1000);
+  let answer;
+  try {
+    answer = await fetch(new URL(path, BASE), {
+      method,
+      headers: asked,
+      body: method === "POST" ? "{}" : null,
+      cache: "no-store",
+      credentials: "same-origin",
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
+  } catch {
+    throw new ApiError(0, "The service did not answer.");
+  }
+  if (answer.ok || answer.status === 304) return answer;
+  const told = await answer.json().catch(() => ({}));
+  const message = typeof told.message === "string" ? told.message : `The service answered ${answer.status}.`;
+  throw new ApiError(answer.status, message, told.details ?? null);
+}
+
+async function json(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    throw new ApiError(0, "The service's answer broke off.");
+  }
+}

@@ -1,0 +1,1 @@
+"""Traces: what happened to a request, in which order, and where its time went."""
