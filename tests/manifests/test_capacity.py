@@ -2,7 +2,7 @@
 
 import pytest
 from tests.kubernetes.objects import parts
-from tests.manifests.installations import ALL, OVERLAYS, SERVICE, Installation, installation
+from tests.manifests.installations import ALL, OVERLAYS, ROOT, SERVICE, Installation, installation
 from tests.manifests.settings_of import settings_of
 
 RESERVED = 3
@@ -38,6 +38,15 @@ def test_all_replicas_together_leave_connections_to_others(name: str) -> None:
     found = installation(name)
 
     assert most_connections(found) + RESERVED + PEOPLE <= server_s_connections(found)
+
+
+def test_the_readme_s_sum_is_the_manifests() -> None:
+    text = (ROOT / "k8s" / "README.md").read_text("utf-8")
+    found = installation("production")
+    most = found.one("HorizontalPodAutoscaler")["spec"]["maxReplicas"]
+
+    assert f"`DB_POOL_SIZE` ({settings_of(found).db_pool_size})" in text
+    assert f"`maxReplicas` {most} that is\n{most_connections(found)} of" in text
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -158,6 +158,15 @@ def test_no_file_is_left_out() -> None:
     assert there - named == not_named
 
 
+def test_the_readme_names_every_component_and_overlay() -> None:
+    text = (ROOT / "k8s" / "README.md").read_text("utf-8")
+    components = {one.name for one in (ROOT / "k8s" / "components").iterdir()}
+    overlays = {one.name for one in (ROOT / "k8s" / "overlays").iterdir()}
+
+    assert {name for name in components if f"| `{name}` |" not in text} == set()
+    assert {name for name in overlays if f"| `overlays/{name}` |" not in text} == set()
+
+
 def test_the_command_writes_each_overlay_as_it_is_to_be_applied(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "tests.manifests", str(tmp_path)], check=True, cwd=ROOT)
 
