@@ -14,6 +14,7 @@ from tests.process.service_process import wait_until
 from globeco_allocation import __version__
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import connect
+from globeco_allocation.entrypoints.api_tokens import Right, line_of, new_token
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.smoke.checks import CHECKS
 
@@ -164,3 +165,20 @@ def test_a_service_that_hangs_costs_no_more_than_the_time_given(
     assert done.returncode == ExitCode.TRY_AGAIN
     assert "not within the 2 s of --timeout" in done.stdout
     assert time.monotonic() - begun < 5
+
+
+def test_a_service_that_asks_for_tokens_passes_with_one_and_not_without(
+    start_service: StartService, database: DatabaseAddress, tmp_path: Path
+) -> None:
+    token = new_token()
+    (tmp_path / "tokens").write_text(f"{line_of('reader', Right.READ, token)}\n")
+    (tmp_path / "token").write_text(token)
+    service = start_service(database, API_TOKENS_FILE=str(tmp_path / "tokens"))
+
+    with_one = smoke(service.url, "--wait", "30", "--token-file", str(tmp_path / "token"))
+    without = smoke(service.url)
+
+    assert with_one.returncode == ExitCode.OK, with_one
+    assert marks(with_one)["token asked for"] == "ok"
+    assert without.returncode == ExitCode.FAILED
+    assert "--token-file" in without.stdout
