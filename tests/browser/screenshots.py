@@ -80,12 +80,10 @@ def _shoot(url: str, folder: Path) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)
         wide: dict[str, Any] = {"viewport": {"width": 1120, "height": 860}}
+        tall: dict[str, Any] = {"viewport": {"width": 1120, "height": 1080}}
         narrow: dict[str, Any] = {"viewport": {"width": 360, "height": 720}}
-        for name, choices in (
-            ("page-light", wide | {"viewport": {"width": 1120, "height": 1080}}),
-            ("page-dark", wide | {"color_scheme": "dark"}),
-            ("page-phone", narrow),
-        ):
+        dark: dict[str, Any] = {**wide, "color_scheme": "dark"}
+        for name, choices in (("page-light", tall), ("page-dark", dark), ("page-phone", narrow)):
             page = browser.new_context(locale="en-GB", **choices).new_page()
             page.goto(url)
             page.locator("#tile-executions").get_by_text("37").wait_for()

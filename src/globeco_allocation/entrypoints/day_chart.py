@@ -12,7 +12,7 @@ WIDTH: Final = timedelta(minutes=30)
 
 _SHOWN: Final = timedelta(days=1)
 _SETTLED: Final = timedelta(minutes=1)  # longer than any transaction that keeps executions
-MOST_EXECUTIONS: Final = 1_000_000
+MOST_EXECUTIONS: Final = 250_000
 """So many executions are counted by one question, from the newest on; the next look goes on from there."""
 
 _RUNS_AT_ONCE: Final = 2  # what is new, and what an earlier look did not get to
