@@ -217,7 +217,7 @@ def test_a_file_without_a_token_is_refused(
     file.write_text(content)
 
     assert main(["smoke", "http://localhost:1", "--token-file", str(file)]) == ExitCode.USAGE
-    assert "must hold one token" in capsys.readouterr().err
+    assert "does not hold one token" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("url", ["localhost:8089", "ftp://localhost", "http://", "http://localhost:port"])

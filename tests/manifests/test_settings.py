@@ -14,9 +14,6 @@ from globeco_allocation.entrypoints.cli import main
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.settings import declared
 
-TO_COME = {"BATCH_MANIFEST"}
-"""Settings that are being added."""
-
 CONTAINERS = [(name, container) for name in ALL for container in ("migrate", SERVICE)]
 
 
@@ -24,11 +21,10 @@ CONTAINERS = [(name, container) for name in ALL for container in ("migrate", SER
 def test_every_variable_is_a_setting_or_handed_on(name: str, container: str) -> None:
     found = installation(name)
     variables = found.environment(found.service_pod.container(container))
-    settings = {variable for setting in declared().values() for variable in setting.names} | TO_COME
+    settings = {variable for setting in declared().values() for variable in setting.names}
 
     handed_on = set(server_variables(variables))
-    open_telemetry = {one for one in variables if one.startswith("OTEL_")}
-    assert variables.keys() - settings - handed_on - open_telemetry == set()
+    assert variables.keys() - settings - handed_on == set()
 
 
 @pytest.mark.parametrize(("name", "container"), CONTAINERS)

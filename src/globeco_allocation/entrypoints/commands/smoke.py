@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from globeco_allocation.entrypoints.commands.arguments import seconds, words
+from globeco_allocation.entrypoints.commands.bearer import add_token_option, authorization
 from globeco_allocation.entrypoints.commands.tables import count, one_line
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
@@ -25,8 +25,6 @@ stores nothing. It ends within --timeout, whatever answers.
 exit codes: 0 all is well; 1 something is wrong that will not pass by itself; 2 the command line is wrong;
 3 nobody answers in time, or what is wrong may pass: try again
 """
-
-_LARGEST_TOKEN = 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,12 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expect", type=words, metavar="VERSION", help="the version that has to answer (default: any)"
     )
-    parser.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help="a file that holds a bearer token; then nobody may be let in without one",
-    )
+    add_token_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,34 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
     from globeco_allocation.entrypoints.smoke.findings import Terms  # noqa: PLC0415 (not for --help)
 
     try:
-        token = _token(arguments.token_file) if arguments.token_file else ""
-        caller = Caller(arguments.url, token)
-    except (NotTheServiceError, _TokenError) as error:
+        bearer = authorization(arguments.token_file)
+        caller = Caller(arguments.url, bearer)
+    except (NotTheServiceError, ValueError) as error:
         print(f"globeco-allocation: {error}", file=sys.stderr)
         return ExitCode.USAGE
-    terms = Terms(version=arguments.expect or "", wait=float(arguments.wait), with_token=bool(token))
+    terms = Terms(version=arguments.expect or "", wait=float(arguments.wait), with_token=bearer is not None)
     return _Smoke(arguments.url, caller, terms).run(float(arguments.timeout))
-
-
-class _TokenError(Exception):
-    """The file holds no token."""
-
-
-def _token(path: Path) -> str:
-    """Read the token.
-
-    Raises:
-        _TokenError: it cannot be read, or is none.
-    """
-    try:
-        with path.open(encoding="ascii") as file:
-            token = file.read(_LARGEST_TOKEN + 1).strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise _TokenError(f"--token-file {path} cannot be read: {reason}") from error
-    if not token or len(token) > _LARGEST_TOKEN or len(token.split()) != 1:
-        raise _TokenError(f"--token-file {path} must hold one token, and nothing else")
-    return token
 
 
 class _Smoke:

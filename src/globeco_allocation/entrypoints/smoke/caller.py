@@ -50,13 +50,13 @@ class Caller:
 
     Args:
         url: Its address, with the path before which a gateway puts it, if any.
-        token: The bearer token; empty for none.
+        authorization: The header that lets it in, with the bearer token; None: it bears none.
 
     Raises:
         NotTheServiceError: *url* is no address.
     """
 
-    def __init__(self, url: str, token: str = "") -> None:
+    def __init__(self, url: str, authorization: str | None = None) -> None:
         try:
             parts = urllib.parse.urlsplit(url)
             self._place = (parts.hostname or "", parts.port)
@@ -66,7 +66,7 @@ class Caller:
             raise NotTheServiceError("an address begins with http:// or https:// and names a host")
         self._is_secure = parts.scheme == "https"
         self._path = parts.path.rstrip("/")
-        self._token = token
+        self._authorization = authorization
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, *, anonymous: bool = False) -> Answer:
         """GET a path; see `NoAnswerError` and `NotTheServiceError` for what may go wrong."""
@@ -86,8 +86,8 @@ class Caller:
         anonymous: bool = False,
     ) -> Answer:
         sent = {"Accept": "*/*", "Connection": "close", **headers}
-        if self._token and not anonymous:
-            sent["Authorization"] = f"Bearer {self._token}"
+        if self._authorization is not None and not anonymous:
+            sent["Authorization"] = self._authorization
         # A connection for each call: behind a Service, calls then reach one replica after the other.
         connection = self._connection()
         try:

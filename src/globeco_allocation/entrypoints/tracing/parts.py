@@ -1,7 +1,7 @@
 """The service's parts, told of: lookups, files, and runs of the accounting CLI."""
 
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -109,7 +109,7 @@ class _TracedDraft:
     async def append(self, rows: RenderedRows) -> None:
         await self._inner.append(rows)
 
-    async def publish(self) -> WrittenFile:
-        file = await self._inner.publish()
+    async def publish(self, ending: Callable[[WrittenFile], bytes] | None = None) -> WrittenFile:
+        file = await self._inner.publish(ending)
         self._span.note({f"{PREFIX}records": file.record_count, f"{PREFIX}bytes": file.byte_count})
         return file
