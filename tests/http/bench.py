@@ -24,8 +24,8 @@ from globeco_allocation.entrypoints.http.observability import Observability
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.http_protocol import Protocol
 from globeco_allocation.entrypoints.metrics import Metrics
-from globeco_allocation.entrypoints.overviews import Ages, Overviews
 from globeco_allocation.entrypoints.open_connections import OpenConnections
+from globeco_allocation.entrypoints.overviews import Ages, Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.send_report import NO_CLI, SUBPROCESS
 from globeco_allocation.entrypoints.services import Services
