@@ -32,7 +32,16 @@ GETS = [
     "/api/v1/batches/1",
 ]
 POSTS = ["/api/v1/executions", "/api/v1/executions/send", "/api/v1/batches/1/resend"]
-OPEN = {"/", "/healthz", "/readyz", "/metrics", "/docs", "/docs/openapi.json", "/docs/static/{name:str}"}
+OPEN = {
+    "/",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/docs",
+    "/docs/openapi.json",
+    "/docs/static/{name:str}",
+    "/static/{name:str}",
+}
 """What needs no token: nothing of it shows an execution, a batch or a secret."""
 
 
