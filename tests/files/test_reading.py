@@ -11,7 +11,6 @@ from tests.files.rows import NAME, write
 from globeco_allocation.adapters.local_files import LocalFiles
 from globeco_allocation.adapters.local_files.reading import IdReader
 from globeco_allocation.domain import FileNotWrittenError
-from globeco_allocation.domain.delivery import WrittenFile
 
 PATIENCE = 30.0
 
@@ -51,9 +50,7 @@ async def test_only_a_regular_file_is_read(directory: Path, kind: str) -> None:
         path.mkdir()
     else:
         os.mkfifo(path)
-    file = WrittenFile(1, path.lstat().st_size, "ab" * 32, 1, 1)
 
-    assert not await LocalFiles(directory).stands(NAME, file)
     for use in (ids_in(directory), LocalFiles(directory).checksum(NAME)):
         with pytest.raises(FileNotWrittenError, match="could not be read"):
             await asyncio.wait_for(use, PATIENCE)

@@ -408,6 +408,20 @@ class TestFiles:
         assert settlement.outcome.status is DELIVERED
         assert world.files.contents[delivery.file_name] == before
 
+    async def test_a_file_that_somebody_changed_is_not_loaded(self, world: World) -> None:
+        delivery = await world.written(2)
+        changed = world.files.contents[delivery.file_name].replace(b"BUY", b"SEL")
+        world.files.contents[delivery.file_name] = changed
+
+        settlement = await world.deliver()(await world.take())
+
+        assert settlement is None
+        assert world.accounting.runs == []
+        assert world.files.contents[delivery.file_name] == changed
+        found = await world.present()
+        assert (found.status, found.attempts) == (WRITTEN, 0)
+        assert "other" in found.error
+
     async def test_a_run_whose_cli_deleted_its_input_is_judged_all_the_same(self, world: World) -> None:
         class Deleting(ScriptedCli):
             async def run(self, order: RunOrder, permit: RunPermit) -> AccountingRun:

@@ -51,14 +51,6 @@ class TransactionFiles(Protocol):
         """
         ...
 
-    async def stands(self, name: str, file: WrittenFile) -> bool:
-        """Tell whether the file stands under its name with the size it was written with.
-
-        Raises:
-            FileNotWrittenError: the directory cannot be read.
-        """
-        ...
-
     def execution_ids(self, name: str) -> AsyncGenerator[int]:
         """Read the ids of the executions in a file, in its order, some at a time.
 

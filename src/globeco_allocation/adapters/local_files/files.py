@@ -17,7 +17,7 @@ from globeco_allocation.adapters.local_files.identity import (
     UnusableIdentityError,
     identity_of,
 )
-from globeco_allocation.adapters.local_files.reading import IdReader, NotOursError, checksum_of, size_of
+from globeco_allocation.adapters.local_files.reading import IdReader, NotOursError, checksum_of
 from globeco_allocation.adapters.log_events import facts
 from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.errors import FileNotWrittenError
@@ -81,12 +81,6 @@ class LocalFiles:
             yield LocalDraft(name, draft)
         finally:
             await finish(draft.discard)
-
-    async def stands(self, name: str, file: WrittenFile) -> bool:
-        """Tell whether the file stands with its size; see the port."""
-        check_bare(name)
-        with _unread(name):
-            return await finish(size_of, self._directory, name) == file.byte_count
 
     async def execution_ids(self, name: str) -> AsyncGenerator[int]:
         """Read the executions' ids, a few thousand at a time; see the port."""

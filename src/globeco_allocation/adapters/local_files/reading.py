@@ -17,20 +17,6 @@ class NotOursError(Exception):
     """A file holds something else than we wrote."""
 
 
-def size_of(directory: Path, name: str) -> int | None:
-    """Return a file's size; None when there is no such regular file.
-
-    Raises:
-        FileNotFoundError: the directory itself is missing.
-    """
-    try:
-        found = os.lstat(directory / name)
-    except FileNotFoundError:
-        directory.stat()
-        return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
-
-
 def checksum_of(directory: Path, name: str) -> str | None:
     """Return the SHA-256 of a file's bytes in hex; None when there is no such file.
 

@@ -36,11 +36,6 @@ class MemoryFiles:
         self.answer(f"the file {name} was not written")
         yield MemoryDraft(self, name, header)
 
-    async def stands(self, name: str, file: WrittenFile) -> bool:
-        """Tell whether the file stands with its size; see the port."""
-        content = self._read(name)
-        return content is not None and len(content) == file.byte_count
-
     async def execution_ids(self, name: str) -> AsyncGenerator[int]:
         """Read the executions' ids; see the port."""
         content = self._read(name)

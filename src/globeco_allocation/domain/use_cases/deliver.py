@@ -106,7 +106,9 @@ class DeliverFile:
         return await self._judge(delivery, lease, order, run)
 
     async def _make_sure_of_the_file(self, delivery: Delivery) -> None:
-        if delivery.file is None or not await self._files.stands(delivery.file_name, delivery.file):
+        """Have it stand as it was written; one that somebody changed is refused where it is made again."""
+        stands = await self._files.checksum(delivery.file_name)
+        if delivery.file is None or stands != delivery.file.checksum:
             await self._prepare.write_again(delivery)
 
     async def _judge(

@@ -84,10 +84,6 @@ class TracedFiles:
             async with self._inner.draft(name, header) as draft:
                 yield _TracedDraft(draft, span)
 
-    async def stands(self, name: str, file: WrittenFile) -> bool:
-        """Tell whether the file stands; see the port."""
-        return await self._inner.stands(name, file)
-
     def execution_ids(self, name: str) -> AsyncGenerator[int]:
         """Read the ids of the executions in a file; see the port."""
         return self._inner.execution_ids(name)
