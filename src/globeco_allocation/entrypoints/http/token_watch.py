@@ -66,8 +66,12 @@ class TokenWatch:
             _log.error(logs.TOKENS_NOT_READ, file=str(self._file), tokens=len(self.tokens))
             return
         self.tokens = found.tokens
-        level = "error" if found.faults else "info" if found.tokens else "warning"
-        getattr(_log, level)(logs.TOKENS_READ, tokens=len(found.tokens), faults=list(found.faults))
+        if found.faults:
+            _log.error(logs.TOKENS_FAULTY, tokens=len(found.tokens), faults=list(found.faults))
+        elif found.tokens:
+            _log.info(logs.TOKENS_READ, tokens=len(found.tokens))
+        else:
+            _log.warning(logs.NO_TOKENS)
 
 
 _UNREADABLE: _Seen = (0, 0, 0, 0)
