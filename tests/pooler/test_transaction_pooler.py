@@ -14,8 +14,9 @@ from tests.pooler.double import SESSIONS
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
+from globeco_allocation.adapters.postgres.bounds import Bounds
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
-from globeco_allocation.adapters.postgres.pool import Bounds, Pool, open_pool
+from globeco_allocation.adapters.postgres.pool import Pool, open_pool
 from globeco_allocation.domain import AllocatedExecution, Batch, ClaimTerms, Holder, StoreUnavailableError
 
 Allocate = Callable[..., AllocatedExecution]

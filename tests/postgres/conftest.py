@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
-from globeco_allocation.adapters.postgres.pool import Bounds, session_settings
+from globeco_allocation.adapters.postgres.bounds import Bounds, session_settings
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
-from globeco_allocation.adapters.postgres.pool import Bounds, open_pool
+from globeco_allocation.adapters.postgres.bounds import Bounds
+from globeco_allocation.adapters.postgres.pool import open_pool
 from globeco_allocation.domain.errors import StoreUnavailableError
 
 QUICK = Bounds(acquire=0.2)

@@ -17,8 +17,9 @@ from globeco_allocation.adapters.local_files import LocalFiles
 from globeco_allocation.adapters.postgres import batch_contents
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
+from globeco_allocation.adapters.postgres.bounds import Bounds
 from globeco_allocation.adapters.postgres.deliveries import PostgresDeliveries
-from globeco_allocation.adapters.postgres.pool import Bounds, Pool, open_pool
+from globeco_allocation.adapters.postgres.pool import Pool, open_pool
 from globeco_allocation.domain import (
     Batch,
     ClaimTerms,

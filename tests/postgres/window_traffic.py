@@ -18,9 +18,10 @@ import asyncpg
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
+from globeco_allocation.adapters.postgres.bounds import Bounds, session_settings
 from globeco_allocation.adapters.postgres.execution_rows import to_columns
 from globeco_allocation.adapters.postgres.executions import PostgresExecutions
-from globeco_allocation.adapters.postgres.pool import Bounds, open_pool, session_settings
+from globeco_allocation.adapters.postgres.pool import open_pool
 from globeco_allocation.domain import (
     AllocatedExecution,
     ClaimTerms,

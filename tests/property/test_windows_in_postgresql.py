@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, Phase, settings
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
+from globeco_allocation.adapters.postgres.bounds import Bounds
 from globeco_allocation.adapters.postgres.execution_rows import to_columns
-from globeco_allocation.adapters.postgres.pool import Bounds, open_pool
+from globeco_allocation.adapters.postgres.pool import open_pool
 from globeco_allocation.adapters.postgres.translation import translated
 from globeco_allocation.domain import AllocatedExecution, Batch, ClaimTerms, Holder, StoreUnavailableError
 

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from copy import copy
-from dataclasses import dataclass
 
 import asyncpg
 from asyncpg.protocol import NO_TIMEOUT
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
+from globeco_allocation.adapters.postgres.bounds import Bounds, client_bound, limits_of, session_settings
 from globeco_allocation.adapters.postgres.pieces import Pieces
 from globeco_allocation.adapters.postgres.pool_counts import Lending, PoolCounts
 from globeco_allocation.adapters.postgres.tls import asyncpg_tls
@@ -22,29 +22,6 @@ _NULL = "no field of ours is null or as long as this"  # were a null empty: an e
 _PING_SECONDS = 1.0
 _READY = "SELECT 1 FROM batch_history LIMIT 1"
 _CACHED_STATEMENTS = 100  # of one connection: the driver's own default
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """How long anything may wait for the database, in seconds.
-
-    Attributes:
-        acquire: For a connection: a free one, or a new one.
-        statement: For one statement's answer.
-        lock: For another transaction's lock (design, "Windows").
-        idle: Within a transaction, for us: a paused process stalls nobody for longer (design, "Windows").
-        stream_statement: For one portion of a stream or a copy; the first one may read the whole window.
-        stream_idle: Between two portions of a stream, while they are written to disk. It holds no lock.
-        close: For connections in use, when the pool is closed; then they are cut off.
-    """
-
-    acquire: float = 3
-    statement: float = 5
-    lock: float = 2
-    idle: float = 5
-    stream_statement: float = 60
-    stream_idle: float = 300
-    close: float = 5
 
 
 class Pool:
@@ -102,8 +79,8 @@ class Pool:
         Unlike those of a stream, they may be computed by several of the server's processes.
         """
         bounds = self._bounds
-        bound = _client_bound(bounds.stream_statement)
-        limits = _limits(bounds, statement=bounds.stream_statement)
+        bound = client_bound(bounds.stream_statement)
+        limits = limits_of(bounds, statement=bounds.stream_statement)
         with watched(self.watch, sql), translated():
             async with self._reading(limits) as connection:
                 return await connection.fetch(sql, *arguments, timeout=bound)
@@ -119,12 +96,12 @@ class Pool:
         async with AsyncExitStack() as stack:
             stack.enter_context(watched(self.watch, sql))
             with translated():
-                limits = _limits(bounds, statement=bounds.stream_statement, idle=bounds.stream_idle)
+                limits = limits_of(bounds, statement=bounds.stream_statement, idle=bounds.stream_idle)
                 connection = await stack.enter_async_context(self._reading(limits))
                 # Without a name: behind a pooler, one would outlive the transaction in somebody's session.
                 statement = await connection.prepare(sql, name="")
             rows = statement.cursor(
-                *arguments, prefetch=_PREFETCH, timeout=_client_bound(bounds.stream_statement)
+                *arguments, prefetch=_PREFETCH, timeout=client_bound(bounds.stream_statement)
             )
             yield await stack.enter_async_context(aclosing(_each(rows)))
 
@@ -138,8 +115,8 @@ class Pool:
         """
         pieces = Pieces()
         bounds = self._bounds
-        bound = _client_bound(bounds.stream_statement)
-        limits = _limits(bounds, statement=bounds.stream_statement)
+        bound = client_bound(bounds.stream_statement)
+        limits = limits_of(bounds, statement=bounds.stream_statement)
         with watched(self.watch, sql), translated():
             # One bound around it all: the driver would set its own anew for each few rows.
             async with asyncio.timeout(bound), self._reading(limits | settings) as connection:
@@ -171,8 +148,8 @@ class Pool:
         if self._pooler == Pooler.NONE:  # the bounds are the session's, and each statement commits itself
             return await connection.fetch(sql, *arguments)
         # One bound around it all: the driver's own is set anew for each round trip.
-        bound = asyncio.timeout(_client_bound(self._bounds.statement))
-        async with bound, transaction(connection, _limits(self._bounds)):
+        bound = asyncio.timeout(client_bound(self._bounds.statement))
+        async with bound, transaction(connection, limits_of(self._bounds)):
             return await connection.fetch(sql, *arguments)
 
     @asynccontextmanager
@@ -246,7 +223,7 @@ async def open_pool(
             min_size=min_size,
             max_size=max_size,
             timeout=bounds.acquire,
-            command_timeout=_client_bound(bounds.statement),
+            command_timeout=client_bound(bounds.statement),
             reset=_keep_session,
             statement_cache_size=_CACHED_STATEMENTS if address.pooler == Pooler.NONE else 0,
             server_settings=session_settings(bounds, application_name, address.pooler),
@@ -258,28 +235,6 @@ async def open_pool(
             await asyncio.wait_for(pool.close(), bounds.close)
         except DRIVER_ERRORS:
             pool.terminate()
-
-
-def session_settings(
-    bounds: Bounds, application_name: str = "globeco-allocation", pooler: Pooler = Pooler.NONE
-) -> dict[str, str]:
-    """Return the server's settings for a session that keeps to *bounds*, in UTC and READ COMMITTED.
-
-    Behind a pooler they are those that it hands on; the others come with each transaction.
-    """
-    settings = {"application_name": application_name, "timezone": "UTC"}
-    if pooler == Pooler.NONE:
-        settings |= {"default_transaction_isolation": "read committed", **_limits(bounds)}
-    return settings
-
-
-def _limits(bounds: Bounds, *, statement: float | None = None, idle: float | None = None) -> dict[str, str]:
-    """Return the server's settings for *bounds*, with another *statement* or *idle* where one is given."""
-    return {
-        "lock_timeout": _ms(bounds.lock),
-        "statement_timeout": _ms(bounds.statement if statement is None else statement),
-        "idle_in_transaction_session_timeout": _ms(bounds.idle if idle is None else idle),
-    }
 
 
 async def _each(rows: AsyncIterator[asyncpg.Record]) -> AsyncGenerator[asyncpg.Record]:
@@ -294,11 +249,3 @@ async def _keep_session(_connection: asyncpg.Connection) -> None:
     The driver has rolled back what was open by then. Its further reset, a round trip for each use, would have
     nothing to do: we set nothing for a session, listen to nothing and take no session locks.
     """
-
-
-def _ms(seconds: float) -> str:
-    return f"{round(seconds * 1000)}ms"
-
-
-def _client_bound(seconds: float) -> float:
-    return seconds + 1  # the server's own comes first: it ends the statement and keeps the connection
