@@ -1,10 +1,8 @@
 """The page tells what is so, as it happens, word for word, and says when it cannot."""
 
-import json
 import socket
-from typing import Any
 
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Page, Request, expect
 from tests.browser.conftest import OpenPage, ask_now
 from tests.browser.office import Office
 from tests.process.service_process import service_process
@@ -172,35 +170,3 @@ def test_a_lost_connection_is_told_and_healed(
         page.get_by_role("button", name="Ask now").click()
         expect(page.locator("#notice-lost")).to_have_count(0)
         expect(page.locator("#connection")).to_contain_text("Live")
-
-
-def test_a_token_is_asked_for_and_kept_in_this_tab_only(open_page: OpenPage) -> None:
-    given: list[str | None] = []
-
-    def guard(route: Route) -> None:
-        given.append(route.request.headers.get("authorization"))
-        if given[-1] == "Bearer right-one":
-            route.continue_()
-        else:
-            body: dict[str, Any] = {"message": "A token is needed.", "status": 401}
-            route.fulfill(status=401, content_type="application/json", body=json.dumps(body))
-
-    page = open_page(prepare=lambda page: page.route("**/api/v1/**", guard))
-    dialog = page.get_by_role("dialog", name="This service asks for a token")
-    dialog.get_by_label("Token").fill("wrong-one")
-    page.keyboard.press("Enter")
-    expect(dialog).to_contain_text("is not accepted")
-    page.keyboard.press("Escape")
-    expect(page.locator("#notice-denied")).to_be_visible()
-    page.get_by_role("button", name="Give a token").click()
-    dialog.get_by_label("Token").fill("right-one")
-    dialog.get_by_role("button", name="Use token").click()
-
-    expect(page.locator("#connection")).to_contain_text("Live")
-    expect(page.locator("#notice-denied")).to_have_count(0)
-    page.reload()
-    expect(page.locator("#connection")).to_contain_text("Live")
-    assert given[0] is None
-    assert "Bearer wrong-one" in given
-    assert page.evaluate("Object.values(sessionStorage)") == ["right-one"]
-    assert page.evaluate("localStorage.length + document.cookie.length") == 0

@@ -1,9 +1,7 @@
 """Batches are sent from the page, and sent again; never by mistake."""
 
-import json
-
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import OpenPage, ask_now
 from tests.browser.office import Office
 
@@ -127,25 +125,6 @@ def test_what_becomes_of_a_failed_send_is_told_and_shown(page: Page, office: Off
     expect(newest.get_by_role("heading", level=4)).to_contain_text("transactions_")  # it is opened by itself
     outcome.get_by_role("button", name="Close").click()
     expect(outcome).to_have_count(0)
-
-
-def test_without_the_right_to_send_the_reader_is_told_so(office: Office, open_page: OpenPage) -> None:
-    def refuse(route: Route) -> None:
-        route.fulfill(
-            status=403,
-            content_type="application/json",
-            body=json.dumps({"message": "This token is good for reading only."}),
-        )
-
-    office.post(1)
-    page = open_page(prepare=lambda page: page.route("**/executions/send", refuse))
-    send_button(page).click()
-    page.get_by_role("button", name="Send batch", exact=True).click()
-
-    expect(page.locator("#notice-outcome")).to_contain_text(
-        "Nothing was sent. This token is good for reading only."
-    )
-    assert office.waiting() == 1
 
 
 def test_a_send_without_an_answer_may_have_happened(office: Office, open_page: OpenPage) -> None:
