@@ -32,7 +32,14 @@ def assert_shape(answer: httpx.Response, status: int) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nope", "/api/v1", "/api/v1/executions/1/2", "/docs/static/x", "/docs/static/..%2Fdocs.html"],
+    [
+        "/nope",
+        "/static/nope",
+        "/api/v1",
+        "/api/v1/executions/1/2",
+        "/docs/static/x",
+        "/docs/static/..%2Fdocs.html",
+    ],
 )
 async def test_an_unknown_address_is_a_404(client: httpx.AsyncClient, path: str) -> None:
     assert_shape(await client.get(path), 404)
