@@ -47,6 +47,7 @@ def test_it_receives_sends_and_ends_in_order(stack: Stack) -> None:
         execution_id = created[1]["results"][0]["executionId"]
         shown = service.ask(f"/api/v1/executions/{execution_id}")
         sent = service.ask("/api/v1/executions/send", {})
+        verified = docker("exec", service.name, "globeco-allocation", "smoke", check=False)
         service.wait_until("healthy", lambda: service.inspect("{{.State.Health.Status}}") == "healthy")
         resident = service.most_resident_kibibytes()
         docker("stop", service.name)
@@ -55,6 +56,7 @@ def test_it_receives_sends_and_ends_in_order(stack: Stack) -> None:
         assert sent[1]["status"] == "success"
         assert sent[1]["processedCount"] == 1
         assert service.inspect("{{.State.ExitCode}} {{.State.OOMKilled}}") == "0 false"
+        assert verified.returncode == 0, verified.stdout
         assert resident < 100 * 1024
     print(f"ready after {ready_seconds:.2f} s, at most {resident / 1024:.0f} MiB resident")
 
@@ -77,6 +79,15 @@ def test_several_workers_need_no_temporary_directory(stack: Stack) -> None:
         service.wait_until_ready()
 
         assert service.ask("/healthz")[0] == 200
+
+
+def test_a_database_that_lacks_nothing_has_nothing_to_recover(stack: Stack) -> None:
+    assert stack.run("migrate", "--wait", "30").returncode == 0
+
+    said = stack.run("recover")
+
+    assert said.returncode == 0, said.stderr
+    assert "nothing to do" in said.stdout
 
 
 def test_it_turns_unhealthy_where_nobody_listens(stack: Stack) -> None:
