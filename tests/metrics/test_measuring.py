@@ -18,8 +18,8 @@ from globeco_allocation.adapters.postgres.pool_counts import PoolCounts
 from globeco_allocation.domain import AllocatedExecution
 from globeco_allocation.domain.errors import StoreUnavailableError
 from globeco_allocation.entrypoints import logs
-from globeco_allocation.entrypoints.measuring import Measuring, MeasuringRests, Sources
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.metrics.measuring import Measuring, MeasuringRests, Sources
 
 PATIENCE = 10.0
 QUICK = MeasuringRests(sample=0.01, refresh=0.01, fault=0.01, schema_looks=3)

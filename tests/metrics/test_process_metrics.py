@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from globeco_allocation.entrypoints.metrics import Metrics
-from globeco_allocation.entrypoints.process_metrics import AllProcesses, memory_limit
+from globeco_allocation.entrypoints.metrics.process import AllProcesses, memory_limit
 
 V2, V1, NO_LIMIT_IN_V1 = "0::/pod/box\n", "3:cpu:/\n4:memory:/pod/box\n0::/\n", "9223372036854771712"
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import psutil
 from tests.process.service_process import PATIENCE_SECONDS, ServiceProcess, wait_until
 
-from globeco_allocation.entrypoints.shared_metrics import PREFIX
+from globeco_allocation.entrypoints.metrics.shared import PREFIX
 
 
 def workers_of(service: ServiceProcess) -> list[psutil.Process]:

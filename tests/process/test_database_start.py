@@ -8,7 +8,7 @@ import pytest
 from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
 from globeco_allocation.entrypoints.database_start import DatabaseStart, DatabaseSteps
 from globeco_allocation.entrypoints.migration_process import migrate_in_child
-from globeco_allocation.entrypoints.ready_word import ReadyWord
+from globeco_allocation.entrypoints.workers.ready_word import ReadyWord
 
 
 class Database:

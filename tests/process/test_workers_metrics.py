@@ -19,7 +19,7 @@ from tests.process.several_workers import (
 )
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
-from globeco_allocation.entrypoints.shared_metrics import NoMetricsDirectoryError, metrics_directory
+from globeco_allocation.entrypoints.metrics.shared import NoMetricsDirectoryError, metrics_directory
 
 ASKED = 'http_requests_total{method="GET",route="/api/v1/executions/{id}",status="404"}'
 TIMED = 'http_request_duration_seconds_count{method="GET",route="/api/v1/executions/{id}",status="404"}'
@@ -133,7 +133,7 @@ def test_where_it_can_be_made_nowhere_the_message_says_what_to_do(monkeypatch: p
 COUNT = """
 import sys
 from pathlib import Path
-from globeco_allocation.entrypoints.shared_metrics import shared_metrics
+from globeco_allocation.entrypoints.metrics.shared import shared_metrics
 metrics = shared_metrics(Path(sys.argv[1]), int(sys.argv[2]))
 metrics.state.migrations_missing(int(sys.argv[3]))
 metrics.fit_to_deliver(fit=sys.argv[4] == "fit")

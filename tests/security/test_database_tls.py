@@ -20,7 +20,7 @@ from globeco_allocation.adapters.postgres.pool import open_pool
 from globeco_allocation.adapters.postgres.yoyo_backend import open_backend
 from globeco_allocation.domain.errors import StoreUnavailableError
 from globeco_allocation.entrypoints.settings import Settings
-from globeco_allocation.entrypoints.settings_reading import SettingsError
+from globeco_allocation.entrypoints.settings.reading import SettingsError
 
 REFUSED = (DatabaseRefusedError, DatabaseUnreachableError, StoreUnavailableError, psycopg.OperationalError)
 IS_ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"

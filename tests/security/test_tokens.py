@@ -19,7 +19,7 @@ from globeco_allocation.entrypoints.http import token_watch
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.logs import configure_logging
 from globeco_allocation.entrypoints.settings import Settings
-from globeco_allocation.entrypoints.settings_reading import SettingsError
+from globeco_allocation.entrypoints.settings.reading import SettingsError
 
 READ, SEND = new_token(), new_token()
 LINES = [line_of("grafana", Right.READ, READ), line_of("portal", Right.SEND, SEND)]

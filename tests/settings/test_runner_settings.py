@@ -6,7 +6,7 @@ from globeco_allocation.entrypoints import runner_kinds
 from globeco_allocation.entrypoints.cli import main
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.settings import Settings
-from globeco_allocation.entrypoints.settings_reading import SettingsError
+from globeco_allocation.entrypoints.settings.reading import SettingsError
 
 CHART = {
     "CLI_COMMAND": (

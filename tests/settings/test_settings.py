@@ -7,9 +7,9 @@ import pytest
 from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
 from globeco_allocation.domain.batch import FileQuantity
 from globeco_allocation.entrypoints import runner_kinds
-from globeco_allocation.entrypoints.setting import Kind, Setting, UnusableTextError
 from globeco_allocation.entrypoints.settings import LogLevel, Settings, declared
-from globeco_allocation.entrypoints.settings_reading import SettingsError, read_settings
+from globeco_allocation.entrypoints.settings.reading import SettingsError, read_settings
+from globeco_allocation.entrypoints.settings.setting import Kind, Setting, UnusableTextError
 
 
 def faults(**environ: str) -> list[str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from globeco_allocation.entrypoints.settings import declared
-from globeco_allocation.entrypoints.settings_report import TABLE_BEGINS, TABLE_ENDS, settings_table
+from globeco_allocation.entrypoints.settings.report import TABLE_BEGINS, TABLE_ENDS, settings_table
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from globeco_allocation.entrypoints import settings_reading
-from globeco_allocation.entrypoints.settings import Settings
-from globeco_allocation.entrypoints.settings_reading import SettingsError
+from globeco_allocation.entrypoints.settings import Settings, reading
+from globeco_allocation.entrypoints.settings.reading import SettingsError
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"}
 
@@ -37,7 +36,7 @@ def test_an_endpoint_without_the_extra_is_a_fault(monkeypatch: pytest.MonkeyPatc
     def find_nothing(_: str) -> None:
         return None
 
-    monkeypatch.setattr(settings_reading, "find_spec", find_nothing)
+    monkeypatch.setattr(reading, "find_spec", find_nothing)
 
     assert fault(**ENDPOINT).startswith(
         "OTEL_EXPORTER_OTLP_ENDPOINT needs the package's extra: install globeco-allocation[tracing], or set"

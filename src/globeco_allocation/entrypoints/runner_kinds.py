@@ -3,7 +3,7 @@
 import re
 from importlib.util import find_spec
 
-from globeco_allocation.entrypoints.setting import Kind, UnusableTextError, truth, whole_number
+from globeco_allocation.entrypoints.settings.setting import Kind, UnusableTextError, truth, whole_number
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _IMAGE = re.compile(r"[\w./:@-]+", re.ASCII)

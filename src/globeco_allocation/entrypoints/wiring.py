@@ -19,8 +19,8 @@ from globeco_allocation.entrypoints.database_start import DatabaseStart
 from globeco_allocation.entrypoints.delivery_wiring import DeliveryParts, open_delivery
 from globeco_allocation.entrypoints.dispatcher import Dispatcher
 from globeco_allocation.entrypoints.logs import correlation_id
-from globeco_allocation.entrypoints.measuring import Measuring, Sources
 from globeco_allocation.entrypoints.metrics import Metrics
+from globeco_allocation.entrypoints.metrics.measuring import Measuring, Sources
 from globeco_allocation.entrypoints.overviews import Overviews
 from globeco_allocation.entrypoints.pending_lookups import PendingLookups
 from globeco_allocation.entrypoints.readiness import DatabaseReadiness

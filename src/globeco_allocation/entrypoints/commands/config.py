@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check() -> int:
     from globeco_allocation.entrypoints.settings import declared  # noqa: PLC0415 (not for --help)
-    from globeco_allocation.entrypoints.settings_reading import read_settings  # noqa: PLC0415
-    from globeco_allocation.entrypoints.settings_report import (  # noqa: PLC0415
+    from globeco_allocation.entrypoints.settings.reading import read_settings  # noqa: PLC0415
+    from globeco_allocation.entrypoints.settings.report import (  # noqa: PLC0415
         effective_settings,
         unusable_settings,
     )
@@ -38,7 +38,7 @@ def _check() -> int:
 
 
 def _table() -> int:
-    from globeco_allocation.entrypoints.settings_report import settings_table  # noqa: PLC0415
+    from globeco_allocation.entrypoints.settings.report import settings_table  # noqa: PLC0415
 
     print(settings_table())
     return ExitCode.OK

@@ -41,6 +41,6 @@ def run(_arguments: argparse.Namespace) -> int:
     if settings.workers == 1:
         return serve(settings, os.environ, log_request, run_alone)
 
-    from globeco_allocation.entrypoints.workers import run_workers  # noqa: PLC0415 (only for several)
+    from globeco_allocation.entrypoints.workers.workers import run_workers  # noqa: PLC0415 (only for several)
 
     return serve(settings, dict(os.environ), log_request, run_workers)

@@ -5,8 +5,8 @@ import sys
 
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 from globeco_allocation.entrypoints.settings import Settings
-from globeco_allocation.entrypoints.settings_reading import SettingsError
-from globeco_allocation.entrypoints.settings_report import unusable_settings
+from globeco_allocation.entrypoints.settings.reading import SettingsError
+from globeco_allocation.entrypoints.settings.report import unusable_settings
 
 
 def settings_or_exit() -> Settings:

@@ -2,7 +2,7 @@
 
 from opentelemetry.sdk.trace import sampling
 
-from globeco_allocation.entrypoints.setting_groups.tracing import TracesSampler
+from globeco_allocation.entrypoints.settings.groups.tracing import TracesSampler
 
 
 def sampler_of(kind: TracesSampler, ratio: float) -> sampling.Sampler:

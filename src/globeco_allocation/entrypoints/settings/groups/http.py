@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from globeco_allocation.entrypoints.setting import host, origins, setting, whole_number, words
+from globeco_allocation.entrypoints.settings.setting import host, origins, setting, whole_number, words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from prometheus_client.multiprocess import (
 from prometheus_client.registry import Collector
 
 from globeco_allocation.entrypoints.metrics import Metrics
-from globeco_allocation.entrypoints.process_metrics import AllProcesses, service_pids
+from globeco_allocation.entrypoints.metrics.process import AllProcesses, service_pids
 
 PREFIX = "globeco-allocation-metrics-"
 """How the directory's name begins."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from globeco_allocation.entrypoints.setting import number, setting, truth, web_address, whole_number
+from globeco_allocation.entrypoints.settings.setting import number, setting, truth, web_address, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from globeco_allocation.entrypoints.setting import Setting, as_text
 from globeco_allocation.entrypoints.settings import declared
-from globeco_allocation.entrypoints.settings_reading import DEFAULT, Reading, SettingFault
+from globeco_allocation.entrypoints.settings.reading import DEFAULT, Reading, SettingFault
+from globeco_allocation.entrypoints.settings.setting import Setting, as_text
 
 TABLE_BEGINS, TABLE_ENDS = "<!-- settings -->", "<!-- /settings -->"
 """Between these lines the README holds what `settings_table` returns."""

@@ -4,7 +4,14 @@
 from dataclasses import dataclass
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler, SslMode
-from globeco_allocation.entrypoints.setting import host_or_socket, one_of, setting, truth, whole_number, words
+from globeco_allocation.entrypoints.settings.setting import (
+    host_or_socket,
+    one_of,
+    setting,
+    truth,
+    whole_number,
+    words,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

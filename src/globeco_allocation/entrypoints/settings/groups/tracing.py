@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from globeco_allocation.entrypoints.setting import (
+from globeco_allocation.entrypoints.settings.setting import (
     if_any,
     number,
     one_of,

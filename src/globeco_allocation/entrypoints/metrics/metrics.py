@@ -17,8 +17,8 @@ from prometheus_client.registry import Collector
 
 from globeco_allocation.domain.delivery import Settlement, WrittenFile
 from globeco_allocation.domain.use_cases.look_up_pending import PendingRound
-from globeco_allocation.entrypoints.process_metrics import show_build, show_process
-from globeco_allocation.entrypoints.state_metrics import PREFIX, StateMetrics
+from globeco_allocation.entrypoints.metrics.process import show_build, show_process
+from globeco_allocation.entrypoints.metrics.state import PREFIX, StateMetrics
 
 S = TypeVar("S", Counter, Histogram)
 

@@ -18,8 +18,8 @@ import structlog
 from globeco_allocation.adapters.postgres.pool_counts import PoolCounts
 from globeco_allocation.domain.errors import StoreUnavailableError
 from globeco_allocation.entrypoints import logs
+from globeco_allocation.entrypoints.metrics.state import StateMetrics
 from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
-from globeco_allocation.entrypoints.state_metrics import StateMetrics
 from globeco_allocation.entrypoints.trouble import until
 from globeco_allocation.ports.backlog import Backlog
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from globeco_allocation.domain.batch import FILE_MAX_RECORDS, FileQuantity
 from globeco_allocation.domain.lane import MOST_LANES
 from globeco_allocation.entrypoints.runner_kinds import command
-from globeco_allocation.entrypoints.setting import number, one_of, path, setting, truth, whole_number
+from globeco_allocation.entrypoints.settings.setting import number, one_of, path, setting, truth, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)

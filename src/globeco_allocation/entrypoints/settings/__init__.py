@@ -11,14 +11,21 @@ from enum import StrEnum
 from functools import cache
 from typing import Self
 
-from globeco_allocation.entrypoints.setting import DECLARATION, Setting, number, one_of, setting, truth
-from globeco_allocation.entrypoints.setting_groups.database import DatabaseSettings
-from globeco_allocation.entrypoints.setting_groups.delivery import DeliverySettings
-from globeco_allocation.entrypoints.setting_groups.http import HttpSettings
-from globeco_allocation.entrypoints.setting_groups.kubernetes import KubernetesSettings
-from globeco_allocation.entrypoints.setting_groups.tracing import TracingSettings
-from globeco_allocation.entrypoints.setting_groups.trade_service import TradeServiceSettings
-from globeco_allocation.entrypoints.settings_reading import SettingsError, read_settings
+from globeco_allocation.entrypoints.settings.groups.database import DatabaseSettings
+from globeco_allocation.entrypoints.settings.groups.delivery import DeliverySettings
+from globeco_allocation.entrypoints.settings.groups.http import HttpSettings
+from globeco_allocation.entrypoints.settings.groups.kubernetes import KubernetesSettings
+from globeco_allocation.entrypoints.settings.groups.tracing import TracingSettings
+from globeco_allocation.entrypoints.settings.groups.trade_service import TradeServiceSettings
+from globeco_allocation.entrypoints.settings.reading import SettingsError, read_settings
+from globeco_allocation.entrypoints.settings.setting import (
+    DECLARATION,
+    Setting,
+    number,
+    one_of,
+    setting,
+    truth,
+)
 
 
 class LogLevel(StrEnum):

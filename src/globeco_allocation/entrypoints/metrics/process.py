@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from globeco_allocation import __version__
-from globeco_allocation.entrypoints.state_metrics import PREFIX
+from globeco_allocation.entrypoints.metrics.state import PREFIX
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _NO_LIMIT_FROM = 2**60  # version 1's word for "none" is a number near 2**63

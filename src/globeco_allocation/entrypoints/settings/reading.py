@@ -8,7 +8,7 @@ from typing import Any
 
 from globeco_allocation.adapters.postgres.address import Pooler, SslMode
 from globeco_allocation.entrypoints.api_tokens import read_tokens
-from globeco_allocation.entrypoints.setting import MASK, Setting, UnusableTextError, as_text
+from globeco_allocation.entrypoints.settings.setting import MASK, Setting, UnusableTextError, as_text
 
 DEFAULT = "default"
 """The source of a value that no variable holds."""

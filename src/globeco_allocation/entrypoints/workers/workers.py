@@ -15,17 +15,17 @@ from pathlib import Path
 from globeco_allocation.entrypoints.database_start import DatabaseSteps
 from globeco_allocation.entrypoints.logs import LogRequest
 from globeco_allocation.entrypoints.metrics import Metrics
-from globeco_allocation.entrypoints.ready_word import ReadyWord
-from globeco_allocation.entrypoints.server import BACKLOG, Service, database_steps, refuse
-from globeco_allocation.entrypoints.settings import Settings
-from globeco_allocation.entrypoints.shared_metrics import (
+from globeco_allocation.entrypoints.metrics.shared import (
     NoMetricsDirectoryError,
     forget_dead_worker,
     metrics_directory,
     shared_metrics,
 )
-from globeco_allocation.entrypoints.supervisor import Supervisor
-from globeco_allocation.entrypoints.worker_process import LifeLine, fork_worker
+from globeco_allocation.entrypoints.server import BACKLOG, Service, database_steps, refuse
+from globeco_allocation.entrypoints.settings import Settings
+from globeco_allocation.entrypoints.workers.process import LifeLine, fork_worker
+from globeco_allocation.entrypoints.workers.ready_word import ReadyWord
+from globeco_allocation.entrypoints.workers.supervisor import Supervisor
 
 _LOADED_LATE = ("uvicorn.lifespan.on", "uvicorn.loops.uvloop", "anyio._backends._asyncio")
 """What a server loads when it starts."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from globeco_allocation.entrypoints.runner_kinds import group, image, jobs_switch, namespace, object_name
-from globeco_allocation.entrypoints.setting import setting, whole_number
+from globeco_allocation.entrypoints.settings.setting import setting, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)

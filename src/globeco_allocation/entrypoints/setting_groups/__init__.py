@@ -1,1 +1,0 @@
-"""The declarations of the settings, a module for each topic; `entrypoints/settings.py` puts them together."""
