@@ -6,6 +6,7 @@ import httpx
 import pytest
 from tests.http.bench import Bench
 
+from globeco_allocation.entrypoints import http_protocol
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.http_protocol import Protocol
 
@@ -50,7 +51,10 @@ async def test_preflights_have_them_too(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000])
-async def test_what_never_reached_the_app_is_answered_with_them(bench: Bench, sent: bytes) -> None:
+async def test_what_never_reached_the_app_is_answered_with_them(
+    bench: Bench, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "REQUEST_SECONDS", 0.5)
     async with bench.server(Protocol) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
