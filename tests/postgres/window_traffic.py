@@ -16,7 +16,7 @@ from decimal import Decimal
 
 import asyncpg
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
+from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler, SslMode
 from globeco_allocation.adapters.postgres.batches import PostgresBatches
 from globeco_allocation.adapters.postgres.bounds import Bounds, session_settings
 from globeco_allocation.adapters.postgres.execution_rows import to_columns
@@ -121,4 +121,6 @@ async def main(address: DatabaseAddress, seconds: float, first_key: int) -> None
 
 
 if __name__ == "__main__":
-    asyncio.run(main(DatabaseAddress(**json.loads(sys.argv[1])), float(sys.argv[2]), int(sys.argv[3])))
+    told = json.loads(sys.argv[1])
+    told |= {"pooler": Pooler(told["pooler"]), "ssl_mode": SslMode(told["ssl_mode"])}
+    asyncio.run(main(DatabaseAddress(**told), float(sys.argv[2]), int(sys.argv[3])))
