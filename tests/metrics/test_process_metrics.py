@@ -32,7 +32,10 @@ def test_a_process_shows_its_own_memory_and_time() -> None:
 
 
 def test_several_processes_are_added_up_and_one_that_ended_is_left_out() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+    waiting = (sys.executable, "-c", "print('up', flush=True); input()")
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"up\n"  # a process just begun holds no memory yet
         together = shown(AllProcesses(lambda: (os.getpid(), other.pid)))
         alone = shown(AllProcesses(lambda: (os.getpid(),)))
         there = psutil.Process(other.pid).memory_info().rss
