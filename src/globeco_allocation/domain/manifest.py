@@ -14,6 +14,7 @@ from globeco_allocation.domain.batch import Batch
 from globeco_allocation.domain.delivery import PlannedFile, WrittenFile
 from globeco_allocation.domain.execution import ID_LENGTH, Execution
 from globeco_allocation.domain.money import fixed
+from globeco_allocation.domain.transaction_file import csv_field
 
 MANIFEST_VERSION = 1
 """The manifest format that this package writes and reads."""
@@ -70,7 +71,6 @@ MANIFEST_HEADER = f"{','.join(COLUMNS)}\n".encode()
 
 _NO_EXECUTION = "," * len(EXECUTION_COLUMNS)
 _NO_BATCH = "," * len(BATCH_COLUMNS)
-_NEEDS_QUOTES = frozenset(',"\r\n')
 
 
 def manifest_name(file_name: str) -> str:
@@ -152,6 +152,4 @@ def _instant(moment: datetime) -> str:
 
 
 def _text(text: str) -> str:
-    if text and _NEEDS_QUOTES.isdisjoint(text):
-        return text
-    return '"' + text.replace('"', '""') + '"'
+    return csv_field(text) or '""'

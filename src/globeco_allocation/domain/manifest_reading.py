@@ -19,8 +19,7 @@ from globeco_allocation.domain.manifest import (
     MANIFEST_VERSION,
     manifest_name,
 )
-from globeco_allocation.domain.source_id import source_id
-from globeco_allocation.domain.transaction_file import HEADER, file_name
+from globeco_allocation.domain.transaction_file import HEADER, file_name, file_row
 from globeco_allocation.domain.window import Window
 
 _PLACES = {name: place for place, name in enumerate(EXECUTION_COLUMNS)}
@@ -32,7 +31,6 @@ _QUANTITIES = {
     FileQuantity.FILLED: _PLACES["quantity_filled"],
 }
 _DAYS = {"infinity": "99991231", "-infinity": "00010101"}
-_NEEDS_QUOTES = frozenset(',"\r\n')
 
 
 class ManifestFaultError(AllocationError):
@@ -158,12 +156,16 @@ class ManifestReader:
         return one
 
     def _file_row(self, one: Sequence[str]) -> str:
-        """Write a line of the transaction file, to the byte as the domain's formatter does."""
-        quantity = one[_QUANTITIES[self._manifest.batch.terms.file_quantity]]
+        """Write a line of the transaction file: ids without what fills their columns, amounts as they are."""
         day = one[_DAY]
-        return (
-            f"{_field(one[_PORTFOLIO])},{_field(one[_SECURITY])},{source_id(int(one[_ID]))},{_field(one[_TYPE])},"
-            f"{quantity},{one[_PRICE]},{_DAYS.get(day) or day.replace('-', '')}\n"
+        return file_row(
+            portfolio_id=one[_PORTFOLIO].rstrip(" "),
+            security_id=one[_SECURITY].rstrip(" "),
+            execution_id=int(one[_ID]),
+            trade_type=one[_TYPE],
+            quantity=one[_QUANTITIES[self._manifest.batch.terms.file_quantity]],
+            price=one[_PRICE],
+            day=_DAYS.get(day) or day.replace("-", ""),
         )
 
     def _whole(self, line: Sequence[str]) -> Sequence[str]:
@@ -204,10 +206,3 @@ _NUMBERS = frozenset(
         "record_count",
     }
 )
-
-
-def _field(text: str) -> str:
-    text = text.rstrip(" ")
-    if _NEEDS_QUOTES.isdisjoint(text):
-        return text
-    return '"' + text.replace('"', '""') + '"'

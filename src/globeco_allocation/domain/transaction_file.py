@@ -70,13 +70,45 @@ def row_formatter(quantity: FileQuantity) -> Callable[[Execution], bytes]:
     amount = _quantity_filled if quantity is FileQuantity.FILLED else _quantity
 
     def row(execution: Execution) -> bytes:
-        return (
-            f"{_field(execution.portfolio_id or '')},{_field(execution.security_id)},"
-            f"{source_id(execution.id)},{_field(execution.trade_type)},{fixed(amount(execution))},{fixed(execution.average_price)},"
-            f"{day_digits(execution.trade_date)}\n"
+        return file_row(
+            portfolio_id=execution.portfolio_id or "",
+            security_id=execution.security_id,
+            execution_id=execution.id,
+            trade_type=execution.trade_type,
+            quantity=fixed(amount(execution)),
+            price=fixed(execution.average_price),
+            day=day_digits(execution.trade_date),
         ).encode()
 
     return row
+
+
+def file_row(
+    *,
+    portfolio_id: str,
+    security_id: str,
+    execution_id: int,
+    trade_type: str,
+    quantity: str,
+    price: str,
+    day: str,
+) -> str:
+    """Write one line; the amounts and the day as the file shows them."""
+    return (
+        f"{csv_field(portfolio_id)},{csv_field(security_id)},{source_id(execution_id)},{csv_field(trade_type)},"
+        f"{quantity},{price},{day}\n"
+    )
+
+
+def csv_field(text: str) -> str:
+    """Write a field, in quotes only where RFC 4180 needs them.
+
+    >>> csv_field('the "A" shares')
+    '"the ""A"" shares"'
+    """
+    if _NEEDS_QUOTES.isdisjoint(text):
+        return text
+    return '"' + text.replace('"', '""') + '"'
 
 
 def day_digits(day: date) -> str:
@@ -100,9 +132,3 @@ def _quantity(execution: Execution) -> Decimal:
 
 def _quantity_filled(execution: Execution) -> Decimal:
     return execution.quantity_filled
-
-
-def _field(text: str) -> str:
-    if _NEEDS_QUOTES.isdisjoint(text):
-        return text
-    return '"' + text.replace('"', '""') + '"'
