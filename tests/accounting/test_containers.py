@@ -12,6 +12,7 @@ import psutil
 import pytest
 from tests.accounting.bench import NAME, PATIENCE, Bench, load
 from tests.accounting.permit import Permit
+from tests.processes import has_ended
 
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.domain.accounting_run import PrintedCounts
@@ -97,7 +98,7 @@ async def left_running(engine: Engine, source: str = WAITS) -> None:
         await asking
     client = engine.client()
     client.kill()
-    await engine.bench.until(lambda: not client.is_running() or client.status() == psutil.STATUS_ZOMBIE)
+    await engine.bench.until(lambda: has_ended(client))
 
 
 async def test_a_container_is_named_labelled_and_kept(engine: Engine) -> None:

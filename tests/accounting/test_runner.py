@@ -15,6 +15,7 @@ import psutil
 import pytest
 from tests.accounting.bench import NAME, PATIENCE, Bench, load, order_for
 from tests.accounting.permit import Permit
+from tests.processes import has_ended
 
 from globeco_allocation.adapters.subprocess_cli import CommandTemplate, SubprocessCli
 from globeco_allocation.adapters.subprocess_cli.living_process import ProcessMark
@@ -107,13 +108,6 @@ time.sleep(60)
 IGNORES_TERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + HANGS_WITH_A_CHILD
 
 
-def _gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # left to an init that reaps nobody
-    except psutil.NoSuchProcess:
-        return True
-
-
 @pytest.mark.parametrize("program", [HANGS_WITH_A_CHILD, IGNORES_TERM], ids=["ends on TERM", "ignores TERM"])
 async def test_a_run_past_its_time_is_killed_with_its_children(bench: Bench, program: str) -> None:
     began = time.monotonic()
@@ -124,7 +118,7 @@ async def test_a_run_past_its_time_is_killed_with_its_children(bench: Bench, pro
     assert (run.exit_code, run.timed_out) == (None, True)
     assert 3 <= took < 9
     assert len(pids) == 2
-    await bench.until(lambda: all(map(_gone, pids)))
+    await bench.until(lambda: all(map(has_ended, pids)))
 
 
 async def test_a_child_that_ignores_term_does_not_outlive_its_parent_that_heeds_it(bench: Bench) -> None:
@@ -136,7 +130,7 @@ async def test_a_child_that_ignores_term_does_not_outlive_its_parent_that_heeds_
 
     assert run.exit_code is None
     assert (bench.out / "armed").exists()
-    await bench.until(lambda: all(map(_gone, pids)))
+    await bench.until(lambda: all(map(has_ended, pids)))
 
 
 async def test_a_run_that_ends_well_in_its_grace_counts_as_killed_all_the_same(bench: Bench) -> None:
@@ -158,7 +152,7 @@ async def test_a_run_past_its_time_is_not_left_running_by_a_shutdown(bench: Benc
         await running
     pids = [int(pid) for pid in (bench.out / "pids").read_text().split()]
 
-    await bench.until(lambda: all(map(_gone, pids)))
+    await bench.until(lambda: all(map(has_ended, pids)))
 
 
 async def test_a_flood_of_output_takes_no_memory(bench: Bench) -> None:

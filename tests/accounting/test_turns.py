@@ -14,6 +14,7 @@ import pytest
 import uvloop
 from tests.accounting.bench import NAME, PATIENCE, Bench, load
 from tests.accounting.permit import Permit
+from tests.processes import has_ended
 
 from globeco_allocation.adapters.subprocess_cli.lane_lock import COMMON_NAME, lane_lock_name
 from globeco_allocation.domain.accounting_run import PrintedCounts
@@ -113,13 +114,6 @@ def record_path(bench: Bench) -> Path:
     return bench.out / f"{NAME}.run.json"
 
 
-def ended(process: psutil.Process) -> bool:
-    """Whether it is gone, or left to an init that reaps nobody."""
-    with suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_ZOMBIE
-    return True
-
-
 async def test_runs_of_one_lane_never_overlap(bench: Bench) -> None:
     cli = bench.cli(LOGS)
     made = names(bench, 5)
@@ -197,7 +191,7 @@ def test_a_run_whose_parent_was_killed_is_found_waited_for_and_told_of(bench: Be
 
     assert told == (None, PrintedCounts(1, 1, 0))
     assert permit.told == [], "it was not started again"
-    assert ended(process)
+    assert has_ended(process)
     assert bench.file.read_bytes() == bench.content, "its file, which it deleted, is there again"
 
 
@@ -230,7 +224,7 @@ def test_a_run_past_its_limit_is_ended_by_whoever_comes_after_its_parent(
             asyncio.run(load(limit, next_file))
         run = asyncio.run(load(limit, NAME))
 
-        assert ended(process)
+        assert has_ended(process)
     assert (run.exit_code, run.timed_out, run.completed) == (None, True, False)
     assert bench.file.exists()
 
@@ -241,7 +235,7 @@ def test_a_run_whose_parent_died_before_writing_it_down_is_found_by_its_output(b
         record_path(bench).write_text(json.dumps({**record, "uid": ""}))
         run = asyncio.run(load(bench.cli(LOGS, timeout_seconds=1.5, grace_seconds=2), NAME))
 
-        assert ended(process)
+        assert has_ended(process)
     assert run.timed_out
 
 
@@ -254,7 +248,7 @@ def test_a_run_of_another_host_is_waited_for_and_never_ended(bench: Bench) -> No
 
         with pytest.raises(RunNotFollowedError, match="has not had its turn"):
             asyncio.run(load(hasty, NAME, 1, permit))
-        assert not ended(process)
+        assert not has_ended(process)
     assert permit.told == []
 
 
@@ -336,8 +330,7 @@ def test_a_run_goes_on_when_the_service_shuts_down(bench: Bench, loop: str) -> N
         runner.run(shut_down())
     process = process_of(bench)
 
-    assert process.is_running()
-    assert process.status() != psutil.STATUS_ZOMBIE
+    assert not has_ended(process)
     with pytest.raises(TimeoutError):
         asyncio.run(asyncio.wait_for(load(bench.cli(LOGS), NAME, 2), 0.3))
     assert not (bench.out / "log").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 from tests.process.service_process import wait_until
+from tests.processes import command_line, has_ended
 
 from globeco_allocation.entrypoints.simulated.accounting_books import Books, read_books
 from globeco_allocation.entrypoints.simulated.accounting_files import Row
@@ -50,10 +51,9 @@ class Accounting:
         """Return the processes of runs that have begun to send and go on."""
         found: list[psutil.Process] = []
         for name in self._ask(_RUNNING):
-            with suppress(psutil.Error):
+            with suppress(psutil.NoSuchProcess):
                 process = psutil.Process(int(name.partition("-")[0]))
-                is_it = str(self._files) in " ".join(process.cmdline())
-                if is_it and process.status() != psutil.STATUS_ZOMBIE:
+                if str(self._files) in command_line(process) and not has_ended(process):
                     found.append(process)
         return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.cli.office import Office, refused
+from tests.processes import command_line
 
 from globeco_allocation.entrypoints.exit_codes import ExitCode
 
@@ -22,16 +23,9 @@ def wait_until(holds: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def runs(of: str) -> list[psutil.Process]:
+def runs(of: Path) -> list[psutil.Process]:
     """The accounting CLI's processes on a file."""
-    found: list[psutil.Process] = []
-    for one in psutil.process_iter():
-        try:
-            if any(word.endswith(of) for word in one.cmdline()):
-                found.append(one)
-        except psutil.Error:  # it has just ended
-            continue
-    return found
+    return [one for one in psutil.process_iter() if str(of) in command_line(one)]
 
 
 def end(process: "subprocess.Popen[str]") -> tuple[str, str]:
@@ -283,7 +277,7 @@ def test_an_interrupted_command_hands_its_lease_back_and_leaves_the_run_alone(
     wait_until(lambda: office.get(delivery.id).run_uid)
     process.send_signal(how)
     _, err = end(process)
-    left_running = runs(delivery.file_name)
+    left_running = runs(office.files / delivery.file_name)
     leases = office.sql("SELECT lease_until FROM delivery")
     fault.write_text("")
     said = office.run("deliver", SIMULATED_ACCOUNTING_FAULT=f"@{fault}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.processes import command_line
 
 PATIENCE_SECONDS = 60.0
 
@@ -55,11 +56,7 @@ class Started:
         pytest.fail(f"ended without {words!r}: {said}")
 
     def runs(self, word: str) -> bool:
-        for one in self.family():
-            with suppress(psutil.Error):
-                if word in " ".join(one.cmdline()):
-                    return True
-        return False
+        return any(word in command_line(one) for one in self.family())
 
 
 @contextmanager

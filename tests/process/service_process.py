@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import psutil
+from tests.processes import command_line
 
 from globeco_allocation.entrypoints.stack import call
 
@@ -85,12 +86,7 @@ class ServiceProcess:
 
     def children(self, word: str) -> list[psutil.Process]:
         """Return the processes it started that have *word* in their command lines."""
-        found: list[psutil.Process] = []
-        for child in psutil.Process(self.process.pid).children():
-            with suppress(psutil.Error):  # it has just ended
-                if word in " ".join(child.cmdline()):
-                    found.append(child)
-        return found
+        return [one for one in psutil.Process(self.process.pid).children() if word in command_line(one)]
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send it a signal, unless it has ended."""

@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 
 import psutil
 from tests.process.service_process import PATIENCE_SECONDS, ServiceProcess, wait_until
+from tests.processes import has_ended
 
 from globeco_allocation.entrypoints.metrics.shared import PREFIX
 
 
 def workers_of(service: ServiceProcess) -> list[psutil.Process]:
     """Return the workers that run now."""
-    return [one for one in service.children("serve") if one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in service.children("serve") if not has_ended(one)]
 
 
 def logged_times(service: ServiceProcess, message: str) -> int:
@@ -31,7 +32,7 @@ def wait_until_all_are_ready(service: ServiceProcess, count: int = 2) -> None:
 
 def are_gone(processes: list[psutil.Process]) -> bool:
     """Tell whether none of them runs any more."""
-    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+    return all(map(has_ended, processes))
 
 
 def connections_of(worker: psutil.Process, port: int) -> int:

@@ -14,6 +14,7 @@ from psycopg import sql
 from tests.process.conftest import StartService
 from tests.process.records import record, records
 from tests.process.service_process import ServiceProcess, wait_until
+from tests.processes import command_line
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import connect
@@ -121,10 +122,7 @@ def test_no_command_line_of_ours_shows_the_password(
     def look() -> bool:
         ours = psutil.Process(service.process.pid)
         for process in (ours, *ours.children(recursive=True)):
-            try:
-                seen.add(" ".join(process.cmdline()))
-            except psutil.Error:
-                continue  # it has just ended
+            seen.add(command_line(process))
         return service.is_ready()
 
     wait_until(look, "ready")

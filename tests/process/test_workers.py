@@ -18,6 +18,7 @@ from tests.process.several_workers import (
     wait_until_all_are_ready,
     workers_of,
 )
+from tests.processes import command_line
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 
@@ -201,5 +202,5 @@ def runs_of(service: ServiceProcess) -> list[psutil.Process]:
         child
         for worker in workers_of(service)
         for child in worker.children()
-        if "until test" in " ".join(child.cmdline())
+        if "until test" in command_line(child)
     ]

@@ -107,6 +107,7 @@ async def test_a_refused_post_has_done_nothing(client: httpx.AsyncClient, bench:
         f"Bearer {SEND}x",
         "Bearer \x7f",
     ],
+    ids=["none", "nothing", "blank", "basic", "other scheme", "wrong", "longer", "control character"],
 )
 async def test_what_is_no_known_token_is_a_401_in_the_error_shape(
     client: httpx.AsyncClient, header: str
@@ -292,6 +293,7 @@ async def test_a_file_gone_keeps_the_tokens_an_emptied_one_withdraws_them(
         (f"s3cret/token read sha256:{'a' * 64}", "line 2 has a name that is not"),
         (LINES[0], "line 2 holds a token that an earlier line holds"),
     ],
+    ids=["no digest", "no right", "token alone", "unknown right", "bad name", "twice"],
 )
 def test_a_faulty_line_is_named_by_its_number_and_never_shown(tmp_path: Path, line: str, fault: str) -> None:
     file = tmp_path / "tokens"
