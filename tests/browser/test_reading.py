@@ -7,6 +7,8 @@ from tests.browser.conftest import OpenPage, ask_now
 from tests.browser.office import Office
 from tests.process.service_process import service_process
 
+from globeco_allocation.entrypoints.overviews import NEWEST_BATCHES, TROUBLED_BATCHES
+
 HOSTILE = "<img src=x onerror=\"document.title='caught'\"><script>document.title='caught'</script>"
 
 
@@ -67,6 +69,26 @@ def test_what_is_open_and_focused_stays_so_while_news_come(page: Page, office: O
     expect(page.get_by_role("button", name=f"Batch {sent}", exact=True)).to_be_visible()
     expect(toggle).to_be_focused()
     expect(toggle).to_have_attribute("aria-expanded", "true")
+
+
+def test_older_batches_are_listed_without_a_gap_and_stay_true(page: Page, office: Office) -> None:
+    failed = office.fail_one()
+    sent = [office.send() for _ in range(NEWEST_BATCHES + TROUBLED_BATCHES + 1)]
+    office.execute("UPDATE delivery SET status = 'delivered' WHERE batch_id = %s", failed)
+    page.reload()
+    oldest = page.get_by_role("button", name=f"Batch {failed}", exact=True)
+    expect(page.get_by_role("button", name=f"Batch {sent[-1]}", exact=True)).to_be_visible()
+    expect(oldest).not_to_be_attached()
+
+    page.get_by_role("button", name="Show older batches").click()
+    expect(oldest).to_be_visible()
+    sent += [office.send() for _ in range(3)]
+    office.execute("UPDATE delivery SET status = 'failed' WHERE batch_id = %s", failed)
+    ask_now(page)
+
+    expect(page.locator("li.batch", has=oldest)).to_contain_text("Failed")
+    for one in (failed, *sent):
+        expect(page.get_by_role("button", name=f"Batch {one}", exact=True)).to_be_visible()
 
 
 def test_hostile_text_stays_text(office: Office, open_page: OpenPage) -> None:

@@ -49,6 +49,7 @@ class Overview:
     Attributes:
         outstanding: What is not at its end.
         batches: The newest ones, and those that a person must look at, newest first.
+        batch_count: How many there are in all.
         deliveries: Their files.
         stop: Why nothing is delivered anywhere; None if something is.
         day: What happened lately.
@@ -57,6 +58,7 @@ class Overview:
 
     outstanding: Outstanding
     batches: Sequence[Batch]
+    batch_count: int
     deliveries: Sequence[Delivery]
     stop: DeliveryStop | None
     day: Day
@@ -134,6 +136,7 @@ class Overviews(AbstractAsyncContextManager["Overviews"]):
         overview = Overview(
             outstanding=outstanding,
             batches=batches,
+            batch_count=page.total,
             deliveries=await self._deliveries.of_batches([one.id for one in batches]),
             stop=await self._deliveries.stop(),
             day=await self._today(),

@@ -88,6 +88,7 @@ class OverviewAnswer(Answer, frozen=True):
     stopped: str | None
     waiting: OutstandingAnswer
     batches: list[OverviewBatchAnswer]
+    batch_count: int
     half_hours: list[HalfHourAnswer]
 
 
@@ -124,6 +125,7 @@ def overview_answer(overview: Overview) -> OverviewAnswer:
             most_counted=MOST_COUNTED,
         ),
         batches=[_batch(one, of_batch.get(one.id, [])) for one in overview.batches],
+        batch_count=overview.batch_count,
         half_hours=_half_hours(overview.day),
     )
 

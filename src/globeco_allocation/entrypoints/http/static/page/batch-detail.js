@@ -2,7 +2,7 @@
 
 import { get, getExact } from "./api.js";
 import { showExecution } from "./dialogs.js";
-import { el, refill } from "./dom.js";
+import { el, refill, say } from "./dom.js";
 import { UNKNOWN, count, counted, timeElement } from "./format.js";
 import { statusOf, verdictOf } from "./words.js";
 
@@ -14,10 +14,8 @@ export async function showDetail(node, batchId, isWanted) {
   try {
     const { body } = await get(`batches/${batchId}`);
     if (isWanted()) refill(node, ...content(body));
-    return true;
   } catch (error) {
     if (isWanted()) refill(node, el("p", { class: "error", text: `The batch cannot be shown: ${error.message}` }));
-    return false;
   }
 }
 
@@ -74,18 +72,18 @@ function rejects(one, batchId) {
 function record(sourceId, batchId) {
   const ours = SOURCE_ID.exec(sourceId);
   if (!ours) return el("span", { text: sourceId || UNKNOWN });
-  return el("button", {
-    type: "button", class: "link", text: sourceId, "data-focus": `${batchId} ${sourceId}`, "aria-label": `${sourceId}: show the execution`,
-    click: async (event) => {
-      const button = event.currentTarget;
-      try {
-        await showExecution(sourceId, await getExact(`executions/${ours[1]}`));
-      } catch (error) {
-        button.title = error.message;
-        button.after(el("span", { class: "error", role: "status", text: ` ${error.message}` }));
-      }
-    },
-  });
+  const error = el("span", { class: "error", role: "status" });
+  const show = async () => {
+    say(error, "");
+    try {
+      await showExecution(sourceId, await getExact(`executions/${ours[1]}`));
+    } catch ({ message }) {
+      say(error, ` ${message}`);
+    }
+  };
+  return el("span", {}, el("button", {
+    type: "button", class: "link", text: sourceId, "data-focus": `${batchId} ${sourceId}`, "aria-label": `${sourceId}: show the execution`, click: show,
+  }), error);
 }
 
 function resolutions(those) {

@@ -2,16 +2,20 @@
 
 import { get } from "./api.js";
 import { badge, showDetail } from "./batch-detail.js";
-import { announce, arrange, byId, el, refill, svg } from "./dom.js";
+import { announce, arrange, byId, el, refill, say, svg } from "./dom.js";
 import { count, timeElement } from "./format.js";
 import { mayBeResent, statusOf } from "./words.js";
 
 const OLDER_AT_ONCE = 25;
+const MOST_LISTED = 1000; // the service's own limit
 
 const rows = new Map();
 const toOpen = new Set();
-let newest = [];
-let older = [];
+let newest = []; // with those that a person must look at
+let listed = []; // so many of the newest as were asked for, once older ones were
+let wanted = 0;
+let total = 0;
+let question = 0;
 let onResend = () => {};
 let isFirst = true;
 
@@ -20,13 +24,15 @@ export function whenResent(listener) {
   onResend = listener;
 }
 
-/** Show the batches of an overview, before the older ones that were asked for. */
+/** Show the batches of an overview, and the older ones that were asked for. */
 export function showBatches(overview) {
   const changed = overview.batches.filter((one) => !isFirst && rows.get(one.id)?.batch.status !== one.status);
   newest = overview.batches;
+  total = overview.batchCount;
   if (changed.length) announce(changed.map((one) => `Batch ${one.id}: ${statusOf(one.status).word}.`).join(" "));
   isFirst = false;
   draw();
+  if (wanted) list().catch(() => {}); // the next overview has it asked for again
 }
 
 /** Open a batch's details, as soon as it is shown. */
@@ -38,20 +44,23 @@ export function openBatch(batchId) {
 byId("older").addEventListener("click", async (event) => {
   const button = event.currentTarget;
   button.setAttribute("aria-busy", "true");
+  wanted = Math.min(MOST_LISTED, rows.size + OLDER_AT_ONCE);
+  say(byId("older-error"), "");
   try {
-    const { body } = await get(`batches?limit=${OLDER_AT_ONCE}&offset=${oldestRun()}`);
-    older = [...older, ...body.batches.map(summary)];
-    button.hidden = !body.pagination.hasNext;
-    draw();
+    await list();
   } catch (error) {
-    announce(error.message);
+    say(byId("older-error"), error.message);
   }
   button.removeAttribute("aria-busy");
 });
 
-/** How many of the newest batches are shown without a gap. */
-function oldestRun() {
-  return older.length + Math.min(newest.length, 12);
+/** Ask for the list from its beginning: it has no gap then, and no status that is no more. */
+async function list() {
+  const asked = (question += 1);
+  const { body } = await get(`batches?limit=${wanted}`);
+  if (asked !== question) return;
+  listed = body.batches.map(summary);
+  draw();
 }
 
 /** A batch of the list, which tells less than the overview; what is missing is seen in its details. */
@@ -61,7 +70,7 @@ function summary(one) {
 
 function draw() {
   const known = new Set(newest.map((one) => one.id));
-  const shown = [...newest, ...older.filter((one) => !known.has(one.id) && known.add(one.id))].sort((one, other) => other.id - one.id);
+  const shown = [...newest, ...listed.filter((one) => !known.has(one.id) && known.add(one.id))].sort((one, other) => other.id - one.id);
   for (const id of [...rows.keys()]) if (!known.has(id)) rows.delete(id);
   for (const batch of shown) {
     if (rows.has(batch.id)) rows.get(batch.id).update(batch);
@@ -72,7 +81,7 @@ function draw() {
   const none = byId("no-batches");
   none.hidden = shown.length > 0;
   none.textContent = "No batch was sent yet. The first one is made when executions are ready and somebody sends them.";
-  if (!older.length) byId("older").hidden = newest.length < 12;
+  byId("older").hidden = shown.length >= Math.min(total, MOST_LISTED);
 }
 
 class Row {
