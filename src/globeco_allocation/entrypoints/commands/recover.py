@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return _recover(settings, set(arguments.without_manifest), apply=arguments.apply)
     except DatabaseUnreachableError as error:
-        return _failed(str(error), ExitCode.TRY_AGAIN)
+        return _failed(f"{error}; run it again: what is done already, it finds done", ExitCode.TRY_AGAIN)
     except AllocationError as error:
         return _failed(str(error), ExitCode.FAILED)
     except OSError as error:

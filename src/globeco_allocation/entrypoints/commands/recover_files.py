@@ -1,8 +1,5 @@
 """What ``recover`` reads in the output directory, a few thousand lines at a time."""
 
-import sys
-import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +13,7 @@ from globeco_allocation.adapters.local_files.manifests import (
 from globeco_allocation.adapters.local_files.reading import IdReader, NotOursError, checksum_of
 from globeco_allocation.adapters.postgres.recovery import Recovery
 from globeco_allocation.domain.manifest_reading import ManifestFaultError, ManifestReader
+from globeco_allocation.entrypoints.commands.ticker import SlowLine
 
 _FIRST_LINES = 2
 
@@ -54,7 +52,7 @@ def read_files(directory: Path, recovery: Recovery, left_out: set[str]) -> Findi
     """
     found = Findings()
     names = manifest_names(directory)
-    show = _Line(lambda: f"{found.manifests} of {len(names)} manifests, {found.executions} executions")
+    show = SlowLine(lambda: f"{found.manifests} of {len(names)} manifests, {found.executions} executions")
     for name in names:
         found.manifests += 1
         try:
@@ -70,7 +68,7 @@ def read_files(directory: Path, recovery: Recovery, left_out: set[str]) -> Findi
     return found
 
 
-def _read_manifest(directory: Path, name: str, recovery: Recovery, found: Findings, show: "_Line") -> None:
+def _read_manifest(directory: Path, name: str, recovery: Recovery, found: Findings, show: SlowLine) -> None:
     with closing(ManifestLines(directory, name)) as lines:
         reader = ManifestReader(name)
         manifest = reader.begin(lines.next_lines(_FIRST_LINES))
@@ -119,22 +117,3 @@ def _look_at_ids(directory: Path, name: str, recovery: Recovery, found: Findings
             f"the file {name} has no manifest, and the database does not know it: it may have been sent."
             f" {count - known} of its {count} executions are lost, and can only be matched by hand"
         )
-
-
-class _Line:
-    """A line on a terminal that says how far things are, written anew each second."""
-
-    def __init__(self, text: Callable[[], str]) -> None:
-        self._text = text
-        self._next = time.monotonic() + 1 if sys.stderr.isatty() else float("inf")
-        self._shown = False
-
-    def again(self) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + 1
-            self._shown = True
-            print(f"\r{self._text()}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -27,13 +27,41 @@ async def ticking(text: Callable[[], str], *, every: float = 1.0) -> AsyncGenera
     finally:
         ticks.cancel()
         await asyncio.wait({ticks})
-        print(_BEGINNING, _REST_OF_LINE, sep="", end="", file=sys.stderr, flush=True)
+        _write("")
+
+
+class SlowLine:
+    """The same for work that lets nothing run beside it, and says itself when it has got on.
+
+    Args:
+        text: How far things are, asked for once a second.
+    """
+
+    def __init__(self, text: Callable[[], str]) -> None:
+        self._text = text
+        self._next = time.monotonic() + 1 if sys.stderr.isatty() else float("inf")
+        self._shown = False
+
+    def again(self) -> None:
+        """Write the line anew, if a second has passed."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + 1
+            self._shown = True
+            _write(self._text())
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            _write("")
 
 
 async def _tick(text: Callable[[], str], every: float) -> None:
     begun = time.monotonic()
     while True:
         await asyncio.sleep(every)
-        line = f"{text()}, {time.monotonic() - begun:.0f} s"
-        line = line[: shutil.get_terminal_size().columns - 1]  # a longer one could not be written over
-        print(_BEGINNING, line, _REST_OF_LINE, sep="", end="", file=sys.stderr, flush=True)
+        _write(f"{text()}, {time.monotonic() - begun:.0f} s")
+
+
+def _write(line: str) -> None:
+    line = line[: shutil.get_terminal_size().columns - 1]  # a longer one could not be written over
+    print(_BEGINNING, line, _REST_OF_LINE, sep="", end="", file=sys.stderr, flush=True)

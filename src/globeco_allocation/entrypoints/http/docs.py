@@ -13,6 +13,7 @@ from globeco_allocation.entrypoints.http.errors import NOTHING_THERE, RefusedReq
 from globeco_allocation.entrypoints.http.openapi import document
 from globeco_allocation.entrypoints.http.options import HttpOptions
 from globeco_allocation.entrypoints.http.reply import Reply
+from globeco_allocation.entrypoints.http.security_headers import OWN_FILES_ONLY
 from globeco_allocation.entrypoints.http.state import app_state
 
 _FOLDER: Final = resources.files(__package__ or __name__) / "static"
@@ -21,12 +22,7 @@ _ASSETS: Final = {
     "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript"),
     "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css"),
 }
-_PAGE_HEADERS: Final = {
-    # The page may load and call nothing but this service.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-cache",
-}
+_PAGE_HEADERS: Final = {"Content-Security-Policy": OWN_FILES_ONLY, "Cache-Control": "no-cache"}
 _ASSET_HEADERS: Final = {"Cache-Control": "public, max-age=3600"}
 
 

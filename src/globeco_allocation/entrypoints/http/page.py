@@ -14,6 +14,7 @@ from globeco_allocation import __version__
 from globeco_allocation.entrypoints.http.conditional import if_changed
 from globeco_allocation.entrypoints.http.errors import NOTHING_THERE, RefusedRequestError
 from globeco_allocation.entrypoints.http.reply import Reply
+from globeco_allocation.entrypoints.http.security_headers import OWN_FILES_ONLY
 
 _FOLDER: Final = resources.files(__package__ or __name__) / "static" / "page"
 _SCRIPT, _STYLE, _IMAGE = "text/javascript", "text/css", "image/svg+xml"
@@ -36,17 +37,11 @@ ASSETS: Final = {
 }
 """The page's own files and their types."""
 
-_SECURITY: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_ASSET_HEADERS: Final = {"Cross-Origin-Resource-Policy": "same-origin"}
 _PAGE_HEADERS: Final = {
-    **_SECURITY,
-    # No inline script or style, nothing from elsewhere, and no text that becomes markup.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'",
+    **_ASSET_HEADERS,
+    # Nor does any text become markup.
+    "Content-Security-Policy": f"{OWN_FILES_ONLY}; require-trusted-types-for 'script'; trusted-types 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _REVALIDATED: Final = "no-cache"  # replicas of two versions may answer in turn: each is asked for its own tag
@@ -74,7 +69,7 @@ async def page_asset(request: Request[Any, Any, Any]) -> Reply:
         raise RefusedRequestError(HTTPStatus.NOT_FOUND, NOTHING_THERE)
     file = await asyncio.to_thread(_read, name)
     return if_changed(
-        request, Reply(file.body, media_type=media_type, headers=_SECURITY), file.tag, _REVALIDATED
+        request, Reply(file.body, media_type=media_type, headers=_ASSET_HEADERS), file.tag, _REVALIDATED
     )
 
 

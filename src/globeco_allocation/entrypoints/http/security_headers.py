@@ -19,6 +19,12 @@ FOR_DATA: Final[Headers] = [
 ]
 """What every answer has that says nothing else."""
 
+OWN_FILES_ONLY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The policy of a page of ours: no inline script or style, and nothing loaded or called but this service."""
+
 _OWN = frozenset({_POLICY, _CACHE, b"x-content-type-options", b"referrer-policy"})
 
 

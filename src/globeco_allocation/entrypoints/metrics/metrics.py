@@ -1,8 +1,8 @@
 """What the service counts and times, for Prometheus."""
 
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,6 +20,9 @@ from globeco_allocation.domain.use_cases.look_up_pending import PendingRound
 from globeco_allocation.entrypoints.metrics.process import show_build, show_process
 from globeco_allocation.entrypoints.metrics.state import PREFIX, StateMetrics
 
+if TYPE_CHECKING:
+    from globeco_allocation.adapters.trade_service.breaker import BreakerState
+
 S = TypeVar("S", Counter, Histogram)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -27,7 +30,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-_BREAKER_STATES = ("closed", "open", "half-open")
+_BREAKER_STATES: tuple["BreakerState", ...] = ("closed", "open", "half-open")
 
 _TO_BE_CONFIRMED = "to_be_confirmed"
 """An attempt that may have booked everything: a run that only confirms it follows."""
@@ -79,10 +82,13 @@ class Metrics:
             ).labels
         )
         self._executions = _Series(
-            self._counter("executions", "Execution records answered, by result.", ("result",)).labels
+            self._counter(
+                "executions",
+                "Execution records answered, by result.",
+                ("result",),
+                values=("created", "deferred", "skipped", "error"),
+            ).labels
         )
-        for result in ("created", "deferred", "skipped", "error"):
-            self._executions[(result,)].inc(0)  # there from the start: a rate sees the first one, too
         self._repeats_differing = self._counter(
             "executions_differing_repeats", "Known executions reported again with other content."
         )
@@ -110,10 +116,11 @@ class Metrics:
         )
         self.breaker_is("closed")
         self._breaker_changes = self._counter(
-            "trade_service_breaker_changes", "Changes of the circuit breaker, by its new state.", ("state",)
+            "trade_service_breaker_changes",
+            "Changes of the circuit breaker, by its new state.",
+            ("state",),
+            values=_BREAKER_STATES,
         )
-        for state in _BREAKER_STATES:
-            self._breaker_changes.labels(state).inc(0)
         self._batches = self._counter("batches_claimed", "Batch windows claimed.")
         self._resends = self._counter("batches_resent", "Batches whose delivery was asked for again.")
         self._steps = self._counter(
@@ -142,9 +149,8 @@ class Metrics:
             "connections_turned_away",
             "Connections closed or refused for want of room: waiting, refused, or with an unsent answer.",
             ("reason",),
+            values=("waiting", "refused", "unsent"),
         )
-        for reason in ("waiting", "refused", "unsent"):
-            self._connections.labels(reason)  # shown from the start: a rate needs a first value
         self._files = self._counter("files_written", "Transaction files written.")
         self._file_bytes = self._counter("file_written_bytes", "Bytes of the transaction files written.")
         self._sends = Gauge(
@@ -189,12 +195,12 @@ class Metrics:
         """Count one portfolio lookup that is tried again."""
         self._retries.inc()
 
-    def breaker_is(self, state: str) -> None:
+    def breaker_is(self, state: "BreakerState") -> None:
         """Show in which state the circuit breaker is."""
         for one in _BREAKER_STATES:
             self._breaker.labels(one).set(int(one == state))
 
-    def breaker_changed(self, state: str) -> None:
+    def breaker_changed(self, state: "BreakerState") -> None:
         """Count that the circuit breaker has a new state, and show it."""
         self._breaker_changes.labels(state).inc()
         self.breaker_is(state)
@@ -251,8 +257,14 @@ class Metrics:
         with self._sends.track_inprogress():
             yield
 
-    def _counter(self, name: str, about: str, labels: tuple[str, ...] = ()) -> Counter:
-        return Counter(f"{PREFIX}_{name}", about, labels, registry=self._registry)
+    def _counter(
+        self, name: str, about: str, labels: tuple[str, ...] = (), *, values: Sequence[str] = ()
+    ) -> Counter:
+        """Declare a counter; *values* of its one label show from the start: a rate sees the first."""
+        counter = Counter(f"{PREFIX}_{name}", about, labels, registry=self._registry)
+        for value in values:
+            counter.labels(value)
+        return counter
 
     def _histogram(self, name: str, about: str, labels: tuple[str, ...]) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", about, labels, registry=self._registry, buckets=_FAST)
