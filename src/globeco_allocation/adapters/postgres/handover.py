@@ -5,13 +5,15 @@ every execution whose ready stamp lies in between. So whatever we have claimed l
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError
-from globeco_allocation.adapters.postgres.migration_session import migration_session
+from globeco_allocation.adapters.postgres.own_session import own_session, what_to_show
+from globeco_allocation.adapters.postgres.unsent import COUNT_UNSENT, UNSTAMPED_IDS
 
 if TYPE_CHECKING:
     import psycopg
@@ -19,19 +21,17 @@ if TYPE_CHECKING:
 ITS_USUAL_DATABASE = "postgres"
 """Where the Go implementation works, whatever name it was given, when its password was empty."""
 
+_SETTINGS = {"statement_timeout": "60s"}
+
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
 _TABLES = (
     "SELECT to_regclass('execution') IS NOT NULL AND to_regclass('batch_history') IS NOT NULL,"
     " to_regclass('schema_migrations') IS NOT NULL, to_regclass('batch_claim') IS NOT NULL"
 )
-_CONTENTS = (
-    "SELECT (SELECT count(*) FROM execution),"
-    " (SELECT count(*) FROM execution WHERE ready_to_send_timestamp < 'infinity'"
-    "   AND ready_to_send_timestamp >= coalesce((SELECT max(start_time) FROM batch_history), '-infinity')),"
-    " (SELECT count(*) FROM execution"
-    "   WHERE ready_to_send_timestamp IS NULL OR ready_to_send_timestamp = 'infinity'),"
-    " (SELECT max(start_time) FROM batch_history)"
-)
+_CONTENTS = f"""
+SELECT (SELECT count(*) FROM execution), ({COUNT_UNSENT}), (SELECT count(*) FROM ({UNSTAMPED_IDS}) AS never),
+       (SELECT max(start_time) FROM batch_history)
+"""  # noqa: S608
 _SESSIONS = (
     "SELECT coalesce(nullif(application_name, ''), 'nameless'), count(*) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
@@ -112,7 +112,7 @@ def find(address: DatabaseAddress) -> tuple[list[Findings], list[str]]:
     closed: list[str] = []
     for name in _databases(address):
         try:
-            with migration_session(replace(address, name=name)) as session:
+            with _session(replace(address, name=name)) as session:
                 looked = _look(session, name)
         except DatabaseRefusedError:
             closed.append(name)
@@ -129,7 +129,7 @@ def hindrances(address: DatabaseAddress) -> list[str]:
         DatabaseRefusedError: there is nothing of ours in it, or as in `find`.
         DatabaseUnreachableError: as in `find`.
     """
-    with migration_session(address) as session:
+    with _session(address) as session:
         _, _, ours = _row(session, _TABLES)
         if not ours:
             raise DatabaseRefusedError(f"database {address.name!r} holds nothing of this service")
@@ -147,16 +147,16 @@ def refused_records(address: DatabaseAddress) -> list[int]:
     query = (
         "SELECT DISTINCT batch_id FROM delivery JOIN delivery_reject ON delivery_id = delivery.id ORDER BY 1"
     )
-    with migration_session(address) as session:
+    with _session(address) as session:
         return [int(one) for (one,) in session.execute(query)]
 
 
 def _databases(address: DatabaseAddress) -> list[str]:
     try:
-        with migration_session(replace(address, name=ITS_USUAL_DATABASE)) as session:
+        with _session(replace(address, name=ITS_USUAL_DATABASE)) as session:
             return [str(name) for (name,) in session.execute(_DATABASES)]
     except DatabaseRefusedError:  # there may be no such database, or it is not for us
-        with migration_session(address) as session:
+        with _session(address) as session:
             return [str(name) for (name,) in session.execute(_DATABASES)]
 
 
@@ -167,6 +167,17 @@ def _look(session: "psycopg.Connection", name: str) -> Findings | None:
     executions, unsent, unstamped, last_start = _row(session, _CONTENTS)
     sessions = [(str(who), int(number)) for who, number in session.execute(_SESSIONS)]
     return Findings(name, from_go, ours, executions, unsent, unstamped, last_start, sessions)
+
+
+def _session(address: DatabaseAddress) -> "AbstractContextManager[psycopg.Connection]":
+    return own_session(address, _SETTINGS, command="handover", refusal=_refusal)
+
+
+def _refusal(error: "psycopg.Error", address: DatabaseAddress) -> DatabaseRefusedError:
+    return DatabaseRefusedError(
+        f"role {address.user!r} cannot look into database {address.name!r}: its rights do not go that far, or"
+        f" the tables are not what the specification asks for ({what_to_show(error)})"
+    )
 
 
 def _row(session: "psycopg.Connection", query: str) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.errors import DatabaseUnreachableError
 from globeco_allocation.adapters.postgres.migration_session import alone, migration_session
 from globeco_allocation.adapters.postgres.migrations_folder import migration_names, migrations_folder
+from globeco_allocation.adapters.postgres.unsent import COUNT_UNSENT, UNSTAMPED_IDS
 
 if TYPE_CHECKING:
     import psycopg
@@ -144,23 +145,13 @@ def _locked_backend(address: DatabaseAddress) -> "Generator[Backend]":
 
 def _survey(session: "psycopg.Connection", applied: tuple[str, ...]) -> MigrationResult:
     """Count what waits to be sent, and find what never will be."""
-    unsent = session.execute(
-        "SELECT count(*) FROM execution WHERE ready_to_send_timestamp < 'infinity'"
-        " AND ready_to_send_timestamp >= (SELECT max(start_time) FROM batch_history)"
-    ).fetchone()
-    unstamped = session.execute(
-        "SELECT count(*) FROM execution"
-        " WHERE ready_to_send_timestamp IS NULL OR ready_to_send_timestamp = 'infinity'"
-    ).fetchone()
-    ids = session.execute(
-        "SELECT id FROM execution"
-        " WHERE ready_to_send_timestamp IS NULL OR ready_to_send_timestamp = 'infinity' ORDER BY id LIMIT %s",
-        (LISTED_IDS,),
-    ).fetchall()
+    counts = f"SELECT ({COUNT_UNSENT}), (SELECT count(*) FROM ({UNSTAMPED_IDS}) AS never)"  # noqa: S608
+    unsent, unstamped = session.execute(counts.encode()).fetchone() or (0, 0)
+    ids = session.execute(f"{UNSTAMPED_IDS} ORDER BY id LIMIT {LISTED_IDS}".encode())
     return MigrationResult(
         applied=applied,
-        unsent=unsent[0] if unsent else 0,
-        unstamped=unstamped[0] if unstamped else 0,
+        unsent=unsent,
+        unstamped=unstamped,
         unstamped_ids=tuple(one for (one,) in ids),
     )
 

@@ -1,19 +1,13 @@
 """The session in which a process migrates: let in, alone, with the rights for it."""
 
-import asyncio
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
-from globeco_allocation.adapters.postgres.errors import (
-    DatabaseRefusedError,
-    DatabaseUnreachableError,
-    connection_failure,
-)
-from globeco_allocation.domain.errors import AllocationError
+from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
+from globeco_allocation.adapters.postgres.own_session import own_session, what_to_show
 
 if TYPE_CHECKING:
     import psycopg
@@ -23,8 +17,6 @@ MIGRATION_LOCK_KEY = 8089002
 
 _POLL_SECONDS = 0.1
 _SETTINGS = {"statement_timeout": "60s"}
-_PASSING_CLASSES = {"08", "40", "53", "57"}
-_LOCK_NOT_AVAILABLE = "55P03"
 _INSUFFICIENT_PRIVILEGE = "42501"
 
 
@@ -36,21 +28,8 @@ def migration_session(address: DatabaseAddress) -> "Generator[psycopg.Connection
         DatabaseRefusedError: asking again is of no use.
         DatabaseUnreachableError: it may be of use.
     """
-    _refuse_pooler(address)
-    import psycopg  # noqa: PLC0415 - for migrating only
-
-    from globeco_allocation.adapters.postgres.direct_connection import connect  # noqa: PLC0415
-    from globeco_allocation.adapters.postgres.knock import knock  # noqa: PLC0415
-
-    # asyncpg says why it was not let in; psycopg keeps that SQLSTATE to itself.
-    with ThreadPoolExecutor(1) as thread:  # the caller's own may be running an event loop
-        thread.submit(asyncio.run, knock(address)).result()
-
-    try:
-        with connect(address, _SETTINGS) as session:
-            yield session
-    except psycopg.Error as error:
-        raise _translated(error, address) from error
+    with own_session(address, _SETTINGS, command="migrate", refusal=_refusal) as session:
+        yield session
 
 
 @contextmanager
@@ -80,16 +59,6 @@ def alone(
     session.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK_KEY,))  # else the session's end frees it
 
 
-def _refuse_pooler(address: DatabaseAddress) -> None:
-    """Lend no session that is shared: two processes could hold its lock at once, or nobody free it."""
-    if address.pooler != Pooler.NONE:
-        raise DatabaseRefusedError(
-            f"DB_POOLER={address.pooler}: migrations need a session of their own, which a pooler does not "
-            "give; run `globeco-allocation migrate` with DB_HOST and DB_PORT of the server itself, and "
-            f"DB_POOLER={Pooler.NONE}"
-        )
-
-
 def _got_lock(session: "psycopg.Connection") -> bool:
     row = session.execute("SELECT pg_try_advisory_lock(%s)", (MIGRATION_LOCK_KEY,)).fetchone()
     return row is not None and bool(row[0])
@@ -113,22 +82,16 @@ def _check_rights(session: "psycopg.Connection", address: DatabaseAddress) -> No
         )
 
 
-def _translated(error: "psycopg.Error", address: DatabaseAddress) -> AllocationError:
+def _refusal(error: "psycopg.Error", address: DatabaseAddress) -> DatabaseRefusedError:
     """Say what an error of the driver means for whoever wanted to migrate."""
-    state = error.sqlstate
-    if state is None or state.startswith(("28", "3D")):
-        return connection_failure(state, address)
-    if state == _LOCK_NOT_AVAILABLE or state[:2] in _PASSING_CLASSES:
-        return DatabaseUnreachableError(f"database {address.name!r} was busy or broke off (SQLSTATE {state})")
-    if state == _INSUFFICIENT_PRIVILEGE:
+    if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
         return DatabaseRefusedError(
             f"role {address.user!r} lacks rights in database {address.name!r}: it must be able to read the "
             "tables there, and own them where something is missing"
         )
-    table, constraint = error.diag.table_name, error.diag.constraint_name
+    table = error.diag.table_name
     return DatabaseRefusedError(
         f"database {address.name!r} cannot be brought up to date: "
         + (f"table {table!r}" if table else "a table")
-        + " or its rows are not what the specification asks for "
-        + f"(SQLSTATE {state}{f', {constraint}' if constraint else ''}; the server's log has the statement)"
+        + f" or its rows are not what the specification asks for ({what_to_show(error)})"
     )

@@ -4,21 +4,16 @@ A tool like the migrations, for an operator and a stopped service: it goes strai
 port.
 """
 
-import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from globeco_allocation.adapters.postgres.address import DatabaseAddress, Pooler
+from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import execute
-from globeco_allocation.adapters.postgres.errors import (
-    DatabaseRefusedError,
-    DatabaseUnreachableError,
-    connection_failure,
-)
+from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
+from globeco_allocation.adapters.postgres.own_session import own_session, what_to_show
 from globeco_allocation.adapters.postgres.recovery_steps import RecoverySteps
 from globeco_allocation.adapters.postgres.recovery_tables import FoundTables
-from globeco_allocation.domain.errors import AllocationError
 
 if TYPE_CHECKING:
     import psycopg
@@ -32,8 +27,6 @@ _SETTINGS = {
     "datestyle": "ISO",
     "default_transaction_isolation": "read\\ committed",
 }
-_LOCK_NOT_AVAILABLE = "55P03"
-_PASSING_CLASSES = {"08", "40", "53", "57"}
 
 _TABLES = """
 SELECT to_regclass('delivery_resolution'), to_regclass('pending_execution'), to_regclass('execution_count')
@@ -96,11 +89,11 @@ def open_recovery(address: DatabaseAddress) -> Generator[Recovery]:
 
     Raises:
         DatabaseRefusedError: the service runs, or the database will not have us; nothing has changed.
-        DatabaseUnreachableError: the database is away or busy; nothing has changed.
+        DatabaseUnreachableError: the database is away or busy; what was committed may stand.
     """
     import psycopg  # noqa: PLC0415 (for this and the migrations only)
 
-    with _session(address) as session:
+    with own_session(address, _SETTINGS, command="recover", refusal=_refusal) as session:
         _refuse_beside_others(session)
         with session.transaction() as transaction:
             execute(session, _LOCK)
@@ -108,26 +101,6 @@ def open_recovery(address: DatabaseAddress) -> Generator[Recovery]:
             yield recovery
             if not recovery.committed:
                 raise psycopg.Rollback(transaction)
-
-
-@contextmanager
-def _session(address: DatabaseAddress) -> "Generator[psycopg.Connection]":
-    import psycopg  # noqa: PLC0415
-
-    from globeco_allocation.adapters.postgres.direct_connection import connect  # noqa: PLC0415
-    from globeco_allocation.adapters.postgres.knock import knock  # noqa: PLC0415
-
-    if address.pooler != Pooler.NONE:
-        raise DatabaseRefusedError(
-            f"DB_POOLER={address.pooler}: a recovery needs a session of its own; run it with DB_HOST and"
-            f" DB_PORT of the server itself, and DB_POOLER={Pooler.NONE}"
-        )
-    asyncio.run(knock(address))  # asyncpg says why it was not let in; psycopg keeps that SQLSTATE to itself
-    try:
-        with connect(address, _SETTINGS, command="recover") as session:
-            yield session
-    except psycopg.Error as error:
-        raise _translated(error, address) from error
 
 
 def _refuse_beside_others(session: "psycopg.Connection") -> None:
@@ -150,16 +123,8 @@ def _refuse_beside_others(session: "psycopg.Connection") -> None:
         )
 
 
-def _translated(error: "psycopg.Error", address: DatabaseAddress) -> AllocationError:
-    state = error.sqlstate
-    if state is None or state.startswith(("28", "3D")):
-        return connection_failure(state, address)
-    if state == _LOCK_NOT_AVAILABLE or state[:2] in _PASSING_CLASSES:
-        return DatabaseUnreachableError(
-            f"database {address.name!r} was busy or broke off (SQLSTATE {state}); nothing has changed"
-        )
-    constraint = error.diag.constraint_name
+def _refusal(error: "psycopg.Error", address: DatabaseAddress) -> DatabaseRefusedError:
     return DatabaseRefusedError(
-        f"database {address.name!r} refuses what the manifests hold (SQLSTATE {state}"
-        f"{f', {constraint}' if constraint else ''}; the server's log has the statement); nothing has changed"
+        f"database {address.name!r} refuses what the manifests hold ({what_to_show(error)});"
+        " nothing has changed"
     )
