@@ -2,6 +2,7 @@
 # Tools come into .tools and .venv, in the versions that uv.lock names; nothing else on the machine is touched.
 
 PYTHON ?= python3
+TEST_PROCESSES ?= 2
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 ACTIONLINT_VERSION := 1.7.12
@@ -26,9 +27,9 @@ demo: wheel ## One real run of the main job: a few hundred executions in, one fi
 dev: wheel ## The whole stack on this machine, the service on http://localhost:8089, until Ctrl-C
 	$(RUN) globeco_allocation dev
 
-test: wheel ## All tests, against the built wheel; ARGS="-k window" passes arguments to pytest
+test: wheel ## All tests, against the built wheel; ARGS="-k window" passes arguments to pytest, TEST_PROCESSES=4
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 fuzz: wheel ## Random requests against our own OpenAPI, two thousand for each operation; EXAMPLES=500 tries fewer
 	$(UV) sync --quiet --locked --inexact --no-install-project --all-extras --no-default-groups --group test

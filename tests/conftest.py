@@ -29,7 +29,8 @@ from globeco_allocation.entrypoints.embedded_database import NoEmbeddedDatabaseE
 _CHECKED = "allocation_test_checked"
 """The embedded server trusts everybody but the members of this role."""
 
-_SOURCE, _POOLER = pytest.StashKey[str](), pytest.StashKey[str]()
+_USED = pytest.StashKey[dict[str, str]]()
+"""What the tests worked with, for the summary."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,25 @@ class NoServerError(Exception):
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for title, key in (("test database", _SOURCE), ("test pooler", _POOLER)):
-        if key in config.stash:
-            terminalreporter.write_sep("-", title)
-            terminalreporter.write_line(config.stash[key])
+    for title, what in sorted(_used(config).items()):
+        terminalreporter.write_sep("-", title)
+        terminalreporter.write_line(what)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what was used to the process that writes the summary, where tests run in several."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["used"] = _used(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 (xdist has no types)
+    told: dict[str, dict[str, str]] = getattr(node, "workeroutput", {})
+    _used(node.config).update(told.get("used", {}))
+
+
+def _used(config: pytest.Config) -> dict[str, str]:
+    return config.stash.setdefault(_USED, {})
 
 
 @pytest.fixture(scope="session")
@@ -67,10 +83,10 @@ def server(pytestconfig: pytest.Config) -> Generator[DatabaseAddress]:
             except NoServerError as closed:
                 reasons.append(str(closed))
                 continue
-            pytestconfig.stash[_SOURCE] = "; ".join([found.source, *reasons])
+            _used(pytestconfig)["test database"] = "; ".join([found.source, *reasons])
             yield found.address
             return
-        pytestconfig.stash[_SOURCE] = "none: " + "; ".join(reasons)
+        _used(pytestconfig)["test database"] = "none: " + "; ".join(reasons)
         # The embedded server comes with the tests' own installation: without one, a green run would be a lie.
         pytest.fail("no PostgreSQL for tests: " + "; ".join(reasons), pytrace=False)
 
@@ -120,7 +136,7 @@ def behind_a_pooler(
     pytestconfig: pytest.Config,
 ) -> Callable[[DatabaseAddress], AbstractAsyncContextManager[DatabaseAddress]]:
     """Put a transaction pooler with two sessions before a database."""
-    pytestconfig.stash[_POOLER] = which_pooler()[1]
+    _used(pytestconfig)["test pooler"] = which_pooler()[1]
     return open_pooler
 
 
