@@ -179,6 +179,7 @@ async def test_what_a_person_must_look_at_stays_however_old(bench: Bench) -> Non
         told = await overview(client)
 
     assert len(told["batches"]) == NEWEST_BATCHES + 1
+    assert told["batchCount"] == NEWEST_BATCHES + 3
     oldest = told["batches"][-1]
     assert (oldest["status"], oldest["rejectedCount"]) == ("failed", 1)
     assert "price: <b>too high</b>" in oldest["errors"][0]

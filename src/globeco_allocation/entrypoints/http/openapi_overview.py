@@ -62,6 +62,7 @@ _EXAMPLE: Final[Json] = {
             "errors": ["119 of 120 records booked, 1 refused (such as: security_id must be 24 characters)"],
         }
     ],
+    "batchCount": 7,
     "halfHours": [
         {
             "start": "2026-11-22T20:30:00Z",
@@ -121,6 +122,7 @@ def overview_schemas() -> Json:
                 "description": f"The newest {NEWEST_BATCHES}, and up to {TROUBLED_BATCHES} older ones that a "
                 "person must resolve or send again; by descending id.",
             },
+            batchCount=count("How many there are in all."),
             halfHours={
                 "type": "array",
                 "items": ref("HalfHour"),
