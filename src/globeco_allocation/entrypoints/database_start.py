@@ -4,7 +4,6 @@ A database that is away is waited for. One that will never let us in as we are s
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import structlog
 
 from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
 from globeco_allocation.entrypoints import logs
+from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -66,13 +66,9 @@ class DatabaseStart:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Work on it for as long as the block lasts, or until it is done."""
-        task = asyncio.create_task(self._run())
-        try:
+        async with OwnedTasks(grace_seconds=0) as tasks:
+            tasks.start(self._run())
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         try:

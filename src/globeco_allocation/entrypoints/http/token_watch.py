@@ -1,7 +1,6 @@
 """The tokens that count now: read again when their file changes, as a mounted secret does."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import structlog
 from globeco_allocation.adapters import blocking
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.api_tokens import Token, TokenFile, read_tokens
+from globeco_allocation.entrypoints.owned_tasks import OwnedTasks
 
 LOOK_SECONDS = 5.0
 """How often the file is looked at: a token taken out of it is good for no longer than this."""
@@ -44,13 +44,9 @@ class TokenWatch:
     async def running(self) -> AsyncGenerator[None]:
         """Read the file, and watch it for as long as the block lasts."""
         await self._look()
-        task = asyncio.create_task(self._run())
-        try:
+        async with OwnedTasks(grace_seconds=0) as tasks:
+            tasks.start(self._run())
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:
