@@ -18,14 +18,14 @@ class Database:
     calls: list[list[str]] = field(default_factory=list[list[str]])
     let: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     away: bool = False
-    shut: bool = False
+    shut: Exception | None = None
     openings: int = 0
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator["Database"]:
         self.openings += 1
         if self.shut:
-            raise StoreUnavailableError("no connection can be had")
+            raise self.shut
         yield self
 
     async def call(self, items: Sequence[str]) -> dict[str, str]:
@@ -236,11 +236,23 @@ async def test_whatever_is_wrong_is_not_used_again() -> None:
 
 
 async def test_a_database_that_lets_nobody_in_fails_each_call() -> None:
-    database = Database(shut=True)
+    database = Database(shut=StoreUnavailableError("no connection can be had"))
     calls = JoinedCalls(database.opened, Database.call, most_items=10, at_once=1)
     answers = await asyncio.gather(*(calls([item]) for item in "abc"), return_exceptions=True)
 
     assert [str(answer) for answer in answers] == ["no connection can be had"] * 3
-    database.shut = False
+    database.shut = None
     database.let_all()
     assert await calls("d") == {"d": "D"}
+
+
+async def test_whatever_keeps_it_from_being_opened_every_caller_is_told() -> None:
+    database = Database(shut=ValueError("a fault of ours"))
+    calls = JoinedCalls(database.opened, Database.call, most_items=10, at_once=1)
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*(calls([item]) for item in "abc"), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ValueError] * 3
+
+    database.shut = None
+    database.let_all()
+    assert await calls(["d"]) == {"d": "D"}

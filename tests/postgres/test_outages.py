@@ -272,7 +272,7 @@ async def test_a_reader_that_is_cancelled_leaves_the_pool_whole(
 
 
 UNAVAILABLE = (
-    "08006 25006 25P03 28P01 3D000 40001 40P01 42703 42P01 42883 53100 "
+    "08006 25006 25P03 28P01 3D000 40001 40P01 42501 42703 42P01 42883 53100 "
     "53300 55P03 57014 57P01 57P02 57P03 58030 GA002"
 )
 RAISE = "DO $$ BEGIN RAISE EXCEPTION 'secret words' USING ERRCODE = '{}'; END $$"
@@ -291,6 +291,38 @@ async def test_a_servers_refusal_is_told_without_its_words(pool: Pool, sqlstate:
 async def test_a_fault_of_ours_is_no_outage(pool: Pool, sqlstate: str) -> None:
     with pytest.raises(asyncpg.PostgresError):
         await pool.fetch(RAISE.format(sqlstate))
+
+
+@contextmanager
+def closed_to_all(database: DatabaseAddress, admin: psycopg.Connection) -> Generator[None]:
+    """Let nobody in any more: SQLSTATE 55000, which no statement gets by an outage."""
+    change = f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS {{}}"
+    admin.execute(change.format("false").encode())
+    try:
+        yield
+    finally:
+        admin.execute(change.format("true").encode())
+
+
+async def test_a_database_that_lets_nobody_in_any_more_is_an_outage_and_heals(
+    database: DatabaseAddress, admin: psycopg.Connection
+) -> None:
+    async with open_pool(database, bounds=BOUNDS) as pool:
+        executions = PostgresExecutions(pool)
+        with closed_to_all(database, admin), within(2):
+            for use in (pool.ping(), executions.get(1), executions.known([1])):
+                with pytest.raises(StoreUnavailableError):
+                    await use
+
+        assert await executions.get(1) is None
+
+
+async def test_a_pool_that_is_to_begin_with_connections_needs_a_database_that_lets_it_in(
+    database: DatabaseAddress, admin: psycopg.Connection
+) -> None:
+    with closed_to_all(database, admin), pytest.raises(StoreUnavailableError):
+        async with open_pool(database, min_size=1, bounds=BOUNDS):
+            pass
 
 
 async def test_a_database_without_tables_is_not_ready(empty_database: DatabaseAddress) -> None:

@@ -116,6 +116,9 @@ class JoinedCalls(Generic[S, T, R]):
                     pass
         except StoreUnavailableError as error:  # it could not be opened
             _fail(self._next(), error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours: whoever waits longest is told, others try again
+            if self._waiting:
+                self._waiting.popleft().fail(error)
 
     async def _make(self, session: S, joined: Sequence[_Waiting[T, R]]) -> bool:
         """Make a joined call; tell whether the session may be used again."""

@@ -14,7 +14,7 @@ from globeco_allocation.adapters.postgres.pieces import Pieces
 from globeco_allocation.adapters.postgres.pool_counts import Lending, PoolCounts
 from globeco_allocation.adapters.postgres.tls import asyncpg_tls
 from globeco_allocation.adapters.postgres.transaction import transaction
-from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS, translated
+from globeco_allocation.adapters.postgres.translation import DRIVER_ERRORS, connecting, translated
 from globeco_allocation.adapters.postgres.watching import Watch, watched
 
 _PREFETCH = 2_000
@@ -64,8 +64,7 @@ class Pool:
     async def held(self) -> AsyncGenerator["Held"]:
         """Hold a connection for several statements: taking one costs as much as a small statement."""
         async with AsyncExitStack() as stack:
-            with translated():
-                connection = await stack.enter_async_context(self._connection())
+            connection = await stack.enter_async_context(self._connection())
             yield Held(connection, self._run)
 
     async def fetch_row(self, sql: str, *arguments: object) -> asyncpg.Record | None:
@@ -154,7 +153,8 @@ class Pool:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[asyncpg.Connection]:
-        connection = await self._lending.acquire(self._bounds.acquire)
+        with connecting():
+            connection = await self._lending.acquire(self._bounds.acquire)
         try:
             with _ended_if_left(connection):
                 yield connection
@@ -212,7 +212,7 @@ async def open_pool(
         StoreUnavailableError: *min_size* connections could not be had.
     """
     bounds = bounds or Bounds()
-    with translated():
+    with connecting():
         pool = await asyncpg.create_pool(
             host=address.host,
             port=address.port,

@@ -11,6 +11,7 @@ _UNREACHABLE = "the database cannot be reached; try again later"
 _TOO_SLOW = "the database did not answer in time; try again later"
 _LOCKED = "the database was busy with another writer for too long; try again later"
 _UNPREPARED = "the database is not prepared for this version yet; it needs its migrations"
+_FORBIDDEN = "the database does not give this service's role a right that it needs; its operator must look"
 
 # PostgreSQL's documentation, appendix "PostgreSQL Error Codes". First whole codes, then classes.
 _BY_SQLSTATE = {
@@ -18,6 +19,7 @@ _BY_SQLSTATE = {
     "25P03": _TOO_SLOW,  # idle_in_transaction_session_timeout
     "40001": _LOCKED,  # serialization_failure
     "40P01": _LOCKED,  # deadlock_detected
+    "42501": _FORBIDDEN,  # insufficient_privilege
     "42703": _UNPREPARED,  # undefined_column
     "42883": _UNPREPARED,  # undefined_function
     "42P01": _UNPREPARED,  # undefined_table
@@ -60,6 +62,21 @@ def translated() -> Generator[None]:
         if reason is None:
             raise
         raise StoreUnavailableError(reason) from error
+
+
+@contextmanager
+def connecting() -> Generator[None]:
+    """Translate as `translated` does, while a connection is opened: whatever the server says, it gives none.
+
+    Raises:
+        StoreUnavailableError: there is no connection.
+    """
+    with translated():
+        try:
+            yield
+        except asyncpg.PostgresError as error:
+            # For instance 55000, in a statement a fault of ours: the database is closed to all.
+            raise StoreUnavailableError(_unavailable(error) or _UNREACHABLE) from error
 
 
 def _is_window_taken(error: Exception) -> bool:
