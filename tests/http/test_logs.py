@@ -1,6 +1,7 @@
 """The log: one JSON object a line, from structlog and the standard library alike."""
 
 import asyncio
+import errno
 import io
 import json
 import logging
@@ -166,6 +167,32 @@ async def test_lines_never_wait_until_they_are_more_than_a_pipe_takes_at_once() 
     assert writes.chunks == [line * 4, line * 4]
     await asyncio.sleep(0.2)
     assert writes.chunks == [line * 4, line * 4, line]
+
+
+class FullDisk(Writes):
+    """Standard output on a disk without room, until there is some."""
+
+    room = False
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 (whatever holds bytes)
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+async def test_a_line_that_the_disk_does_not_take_ends_no_work_and_later_ones_are_written() -> None:
+    disk = FullDisk()
+    output = LineOutput(io.BufferedWriter(disk, buffer_size=100))
+    for _ in range(100):
+        output.write_soon(b"x" * 99 + b"\n")
+        output.write(b"y" * 99 + b"\n")
+        output.flush()
+    disk.room = True
+    output.write(b"there is room\n")
+    output.flush()
+
+    assert b"".join(disk.chunks).endswith(b"there is room\n")
+    assert len(b"".join(disk.chunks)) < 1000, "what was not taken is not kept"
 
 
 def test_where_no_event_loop_runs_a_line_is_written_at_once(

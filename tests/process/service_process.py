@@ -35,6 +35,7 @@ class ServiceProcess:
         self.process = process
         self.log: list[dict[str, Any]] = []
         self.stderr = ""
+        self._hanging_up = False
         assert process.stdout is not None
         assert process.stderr is not None
         self._readers = [
@@ -61,6 +62,13 @@ class ServiceProcess:
 
         wait_until(look, f"the log says {message!r}")
         return found[0]
+
+    def hang_up_on_its_log(self) -> None:
+        """Close our end of its standard output, after a request that it logs."""
+        self._hanging_up = True
+        self.get("/api/v1/executions?limit=1")
+        self._readers[0].join(PATIENCE_SECONDS)
+        assert not self._readers[0].is_alive()
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
         """GET a path."""
@@ -117,6 +125,8 @@ class ServiceProcess:
         with stream:
             for line in stream:
                 self.log.append(json.loads(line))
+                if self._hanging_up:
+                    break
 
     def _read_stderr(self, stream: IO[bytes]) -> None:
         with stream:

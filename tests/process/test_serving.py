@@ -57,6 +57,21 @@ def test_each_answer_and_each_log_line_of_a_request_carries_its_correlation_id(
     assert re.fullmatch("[0-9a-f]{32}", service.logged("request")["correlation_id"])
 
 
+def test_a_log_that_nobody_takes_any_more_costs_lines_alone(
+    start_service: StartService, database: DatabaseAddress, trade_service: str
+) -> None:
+    service = start_service(database, TRADE_SERVICE_URL=trade_service)
+    wait_until(service.is_ready, "ready")
+    service.hang_up_on_its_log()
+
+    created = service.post("/api/v1/executions", records(3))
+    sent = service.post("/api/v1/executions/send", {})
+
+    assert (created[0], created[1]["processedCount"]) == (201, 3)
+    assert (sent[0], sent[1]["status"], sent[1]["processedCount"]) == (200, "success", 3)
+    assert service.stderr == ""
+
+
 def test_an_output_directory_that_cannot_be_used_costs_sends_alone(
     start_service: StartService, database: DatabaseAddress, trade_service: str, tmp_path: Path
 ) -> None:
