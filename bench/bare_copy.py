@@ -1,4 +1,7 @@
-"""The limit of an export: a plain COPY of the same rows, written to a file on the same disk and flushed."""
+"""The limit of an export: a plain COPY of the same rows, written to a file on the same disk and flushed.
+
+``python -m bench.bare_copy FILE [ALL]``: ALL is written first, with all columns, as a manifest has them.
+"""
 
 import asyncio
 import os
@@ -18,7 +21,10 @@ SELECT portfolio_id, security_id, 'AC' || id, trade_type, quantity, average_pric
 """
 
 
-async def _copy(path: str) -> float:
+_ALL = "SELECT * FROM execution ORDER BY id"
+
+
+async def _copy(path: str, path_of_all: str | None = None) -> float:
     database = address_from(os.environ)
     connection = await asyncpg.connect(
         host=database.host,
@@ -29,6 +35,9 @@ async def _copy(path: str) -> float:
     )
     try:
         start = time.perf_counter()
+        if path_of_all is not None:
+            await connection.copy_from_query(_ALL, output=path_of_all, format="csv")
+            await asyncio.to_thread(_flush, path_of_all)
         await connection.copy_from_query(_ROWS, output=path, format="csv")
         await asyncio.to_thread(_flush, path)
         return time.perf_counter() - start
@@ -45,4 +54,4 @@ def _flush(path: str) -> None:
 
 
 if __name__ == "__main__":
-    print(uvloop.run(_copy(sys.argv[1])))
+    print(uvloop.run(_copy(*sys.argv[1:])))

@@ -15,6 +15,7 @@ from bench.load import Load, Result
 from bench.place import EXECUTIONS, Place, python, wait_until
 from bench.processes import BenchError, Running
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
+from globeco_allocation.domain.manifest import manifest_name
 
 MOST_MEMORY_MIB = 100
 LONGEST_BLOCK_MS = 50
@@ -48,6 +49,7 @@ def measure(place: Place) -> Generator[Finding]:
     kinds = {
         "one lane, one file": ({"BATCH_FILE_MAX_RECORDS": str(rows)}, 1.3),
         "one lane, ten files": ({"BATCH_FILE_MAX_RECORDS": str(rows // 10)}, 1.3),
+        "one file and its manifest": ({"BATCH_FILE_MAX_RECORDS": str(rows), "BATCH_MANIFEST": "true"}, 1.3),
         "four lanes": ({"BATCH_FILE_MAX_RECORDS": str(rows), "DELIVERY_LANES": "4"}, 1.6),
     }
     peaks = list[float]()
@@ -55,7 +57,7 @@ def measure(place: Place) -> Generator[Finding]:
         exports = _Exports()
         with place.service(database, settings) as service:
             for _ in range(place.scale.rounds):
-                exports.copies.append(_bare_copy(place, database))
+                exports.copies.append(_bare_copy(place, database, all_columns="BATCH_MANIFEST" in settings))
                 _export(place, database, service, exports)
         peaks += exports.peaks
         yield Finding(
@@ -65,7 +67,7 @@ def measure(place: Place) -> Generator[Finding]:
             ratio=ratio(exports.seconds, exports.copies),
             goal=goal,
             at_least=False,
-            about="from the claim to the last file's name; limit: a plain COPY of the rows, flushed",
+            about="from the claim to the last file's name; limit: a plain COPY of the same columns, flushed",
         )
     yield Finding(
         work=f"files of {rows:,} executions, memory",
@@ -80,9 +82,11 @@ def measure(place: Place) -> Generator[Finding]:
         yield from _callers(place, database, service)
 
 
-def _bare_copy(place: Place, database: DatabaseAddress) -> float:
-    path = place.directory / "plain.csv"
-    command = python("bench.bare_copy", str(path))
+def _bare_copy(place: Place, database: DatabaseAddress, *, all_columns: bool) -> float:
+    paths = [place.directory / "plain.csv"]
+    if all_columns:
+        paths.append(place.directory / "plain.all.csv")
+    command = python("bench.bare_copy", *map(str, paths))
     environ = {**os.environ, **as_environment(database)}
     return float(subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=True).stdout)
 
@@ -110,6 +114,7 @@ def _check_and_forget(place: Place, database: DatabaseAddress) -> None:
         total += record_count
         lines.update(content.splitlines()[1:])
         path.unlink()
+        path.with_name(manifest_name(name)).unlink(missing_ok=True)
     plain = Path(place.directory / "plain.csv")
     if plain.exists() and (lines != set(plain.read_bytes().splitlines()) or total != len(lines)):
         raise BenchError("the files do not hold the rows of a plain COPY")
