@@ -80,9 +80,9 @@ class Place:
         self.keep_keys(range(self._keys + 1, self._keys + count + 1))
         self._keys += count
 
-    def keep_keys(self, keys: Sequence[int]) -> None:
-        """Keep the executions of these execution-service ids."""
-        allocated = [self._allocate(key, PORTFOLIOS[key % len(PORTFOLIOS)]) for key in keys]
+    def keep_keys(self, keys: Sequence[int], **fields: object) -> None:
+        """Keep the executions of these execution-service ids, with these fields."""
+        allocated = [self._allocate(key, PORTFOLIOS[key % len(PORTFOLIOS)], **fields) for key in keys]
 
         async def do(pool: Pool) -> None:
             await PostgresExecutions(pool).keep(allocated)

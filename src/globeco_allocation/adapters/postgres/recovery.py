@@ -12,6 +12,7 @@ from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.adapters.postgres.direct_connection import execute
 from globeco_allocation.adapters.postgres.errors import DatabaseRefusedError, DatabaseUnreachableError
 from globeco_allocation.adapters.postgres.own_session import own_session, what_to_show
+from globeco_allocation.adapters.postgres.recovery_doubts import Doubts
 from globeco_allocation.adapters.postgres.recovery_steps import RecoverySteps
 from globeco_allocation.adapters.postgres.recovery_tables import FoundTables
 
@@ -76,6 +77,14 @@ class Recovery:
             (execution_ids, execution_ids),
         ).fetchone()
         return int(row[0]) if row else 0
+
+    def doubts(self, last_attempt: int) -> Doubts:
+        """Begin to put files in doubt, once `tables` has the attempts that were made.
+
+        Args:
+            last_attempt: The one under which an earlier recovery has done so; 0: there was none.
+        """
+        return Doubts(self._session, last_attempt)
 
     def commit(self) -> None:
         """Let the changes stand, all of them, once the block ends without an error."""

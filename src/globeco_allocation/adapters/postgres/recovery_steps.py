@@ -1,22 +1,16 @@
 """What a recovery changes: each step once, in one transaction, from the tables of what was found."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from globeco_allocation.adapters.postgres.direct_connection import execute
+from globeco_allocation.adapters.postgres.recovery_doubts import DoubtfulFile, Doubts
 from globeco_allocation.adapters.postgres.recovery_tables import FoundTables
-from globeco_allocation.domain.delivery import RecordVerdict, Reject
 from globeco_allocation.domain.manifest import EXECUTION_COLUMNS
 
 if TYPE_CHECKING:
     import psycopg
-
-RECOVERED_ATTEMPT = 1000
-"""The attempt that stands for all that are not known any more: above any that was made, for its number names
-runs, and the next one has to be a new run."""
-
-WORDS = "what became of it is not known: the database was restored from a backup"
 
 _COLUMNS = ", ".join(EXECUTION_COLUMNS)
 
@@ -55,53 +49,6 @@ UPDATE batch_claim
    SET prepared_timestamp = clock_timestamp(), not_before = NULL, lease_until = NULL,
        lease_token = nextval('lease_token')
  WHERE batch_id = %s
-"""
-
-# With a token of its own, so that it is not taken for a delivery of the version that knew no leases.
-_DELIVERIES = f"""
-INSERT INTO delivery (batch_id, lane, part, file_name, status, record_count, byte_count, checksum, attempts,
-                      claimed_timestamp, written_timestamp, started_timestamp, ended_timestamp, queue_number,
-                      lane_count, requested_by, first_id, last_id, outcome_status, accepted_count,
-                      rejected_count, unknown_count, outcome_error, error, knowledge_attempt, lease_token)
-SELECT f.batch_id, f.lane, f.part, f.file_name, 'delivering', f.record_count, f.byte_count, f.checksum,
-       {RECOVERED_ATTEMPT}, f.start_time, f.start_time, f.start_time, clock_timestamp(), c.queue_number,
-       f.lane_count, f.requested_by, f.first_id, f.last_id, 'failed', 0, 0, f.record_count, '{WORDS}',
-       '{WORDS}', {RECOVERED_ATTEMPT}, nextval('lease_token')
-  FROM found_file AS f JOIN batch_claim AS c ON c.batch_id = f.batch_id
- ORDER BY c.queue_number, f.lane, f.part
-RETURNING id, file_name, attempts
-"""  # noqa: S608
-
-# Known to the backup and not ended there: they may have been sent since. What was found out for good of a
-# record that is stored, but perhaps not booked, stays; what was refused may have been accepted since.
-_IN_DOUBT = f"""
-UPDATE delivery AS d
-   SET status = CASE status WHEN 'claimed' THEN 'claimed' ELSE 'delivering' END,
-       attempts = greatest(attempts, {RECOVERED_ATTEMPT}), tries = 0, confirming = false, not_before = NULL,
-       run_uid = '', started_timestamp = coalesce(started_timestamp, claimed_timestamp),
-       ended_timestamp = clock_timestamp(), outcome_status = 'failed', accepted_count = 0, rejected_count = 0,
-       unknown_count = record_count, outcome_error = '{WORDS}', error = '{WORDS}', exit_code = NULL,
-       knowledge_attempt = greatest(attempts, {RECOVERED_ATTEMPT}),
-       lease_until = NULL, lease_token = nextval('lease_token')
- WHERE (status IN ('written', 'delivering')
-        OR status = 'claimed' AND EXISTS (SELECT FROM known_file AS k WHERE k.file_name = d.file_name))
-   AND NOT (knowledge_attempt >= {RECOVERED_ATTEMPT} AND knowledge_attempt = attempts AND NOT under_way
-            AND EXISTS (SELECT FROM delivery_reject AS r
-                         WHERE r.delivery_id = d.id AND r.attempt = d.attempts AND r.source_id = ''
-                           AND r.reason = '{WORDS}'))
-RETURNING id, file_name, attempts
-"""  # noqa: S608
-
-_KEEP_FOR_A_PERSON = """
-DELETE FROM delivery_reject
- WHERE delivery_id = %(delivery)s AND verdict NOT IN ('not_booked', 'unconfirmed')
-"""
-_RENUMBER = "UPDATE delivery_reject SET attempt = %(attempt)s WHERE delivery_id = %(delivery)s"
-_REJECT = """
-INSERT INTO delivery_reject (delivery_id, attempt, source_id, verdict, reason)
-SELECT %s, %s, %s, %s, %s
- WHERE NOT EXISTS (
-       SELECT FROM delivery_reject WHERE delivery_id = %s AND attempt = %s AND source_id = %s)
 """
 
 # Executions that were never sent, in windows that are only known now: in none of their files. Each goes into
@@ -159,37 +106,27 @@ class Changes:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class DoubtfulFile:
-    """A file of which it is not known what became of it.
+class RecoverySteps:
+    """Changes the database to what was found; in the transaction of the tables.
 
     Attributes:
-        delivery_id: Its delivery.
-        file_name: Its name.
-        attempt: Under which its knowledge is kept.
+        changes: What is changed.
     """
-
-    delivery_id: int
-    file_name: str
-    attempt: int
-
-
-class RecoverySteps:
-    """Changes the database to what was found; in the transaction of the tables."""
 
     def __init__(self, session: "psycopg.Connection", tables: FoundTables) -> None:
         self._session = session
         self._tables = tables
         self.changes = Changes()
 
-    def put_back(self, highest_id_elsewhere: int) -> list[DoubtfulFile]:
+    def put_back(self, highest_id_elsewhere: int, doubts: Doubts) -> list[DoubtfulFile]:
         """Put executions, windows and deliveries back.
 
         Args:
             highest_id_elsewhere: The highest id of an execution in files without a manifest.
+            doubts: Of this recovery.
 
         Returns:
-            The files of which it is not known what became of them: tell with `doubt`.
+            The files of which it is not known what became of them: `Doubts.tell` takes what their runs left.
         """
         changes, session = self.changes, self._session
         found = self._number("SELECT count(*) FROM found_execution")
@@ -197,32 +134,13 @@ class RecoverySteps:
         changes.known_executions = found - changes.executions
         changes.no_longer_pending = execute(session, _NOT_PENDING).rowcount
         windows = self._put_windows_back()
-        doubtful = [DoubtfulFile(*row) for row in execute(session, _IN_DOUBT).fetchall()]
-        changes.doubtful_deliveries = len(doubtful)
-        files = [DoubtfulFile(*row) for row in execute(session, _DELIVERIES).fetchall()]
-        changes.deliveries = len(files)
+        doubtful = doubts.put_in_doubt()
+        files = doubts.put_back()
+        changes.doubtful_deliveries, changes.deliveries = len(doubtful), len(files)
         for since, until in windows:
             changes.next_window += execute(session, _NEXT_WINDOW, (since, until)).rowcount
         self._find_highest_ids(highest_id_elsewhere)
         return files + doubtful
-
-    def doubt(self, file: DoubtfulFile, rejects: Iterable[Reject], *, cut_off: bool) -> None:
-        """Record that any record of a file may be booked, except where a run said otherwise for good.
-
-        Args:
-            file: The file.
-            rejects: Records that a person must look at, as runs before told.
-            cut_off: Whether a run of it may have been cut off, with one record in flight.
-        """
-        named = {"delivery": file.delivery_id, "attempt": file.attempt}
-        execute(self._session, _KEEP_FOR_A_PERSON, named)
-        execute(self._session, _RENUMBER, named)
-        for one in (*rejects, Reject("", RecordVerdict.UNKNOWN, WORDS)):
-            key = (file.delivery_id, file.attempt, one.source_id)
-            execute(self._session, _REJECT, (*key, one.verdict, one.reason, *key))
-        execute(
-            self._session, "UPDATE delivery SET cut_offs = %s WHERE id = %s", (int(cut_off), file.delivery_id)
-        )
 
     def move_ids(self) -> None:
         """Let the sequences go on behind everything that was ever sent; right before the commit.

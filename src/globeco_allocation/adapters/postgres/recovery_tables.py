@@ -1,14 +1,13 @@
 """What a recovery found in manifests, in temporary tables beside the database's own."""
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from globeco_allocation.adapters.postgres.direct_connection import execute
 from globeco_allocation.domain.delivery import WrittenFile
 from globeco_allocation.domain.manifest import EXECUTION_COLUMNS
 from globeco_allocation.domain.manifest_reading import Manifest
+from globeco_allocation.domain.transaction_file import csv_field
 
 if TYPE_CHECKING:
     import psycopg
@@ -23,6 +22,7 @@ CREATE TEMPORARY TABLE found_file (
     first_id integer, last_id integer
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE known_file (file_name text PRIMARY KEY) ON COMMIT DROP;
+CREATE TEMPORARY TABLE found_attempt (file_name text PRIMARY KEY, attempt integer) ON COMMIT DROP;
 CREATE TEMPORARY TABLE found_execution (LIKE execution) ON COMMIT DROP;
 CREATE TEMPORARY VIEW found_batch AS
 SELECT DISTINCT ON (batch_id) * FROM found_file ORDER BY batch_id, file_name;
@@ -141,10 +141,9 @@ class FoundTables:
 
     def add_executions(self, rows: Sequence[Sequence[str]]) -> None:
         """Take executions of a file that the database does not know."""
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        text = "".join(f"{','.join(map(csv_field, row))}\n" for row in rows)
         with self._session.cursor() as cursor, cursor.copy(_COPY.encode()) as copy:
-            copy.write(text.getvalue())
+            copy.write(text)
 
     def add_file(self, manifest: Manifest, written: WrittenFile) -> None:
         """Take the file itself."""
@@ -157,6 +156,15 @@ class FoundTables:
         )
         places = ", ".join(["%s"] * len(values))
         execute(self._session, f"INSERT INTO found_file VALUES ({places})", values)  # noqa: S608
+
+    def add_attempts(self, attempts: Mapping[str, int]) -> None:
+        """Take the highest attempt that was begun for each file, as far as it shows."""
+        with (
+            self._session.cursor() as cursor,
+            cursor.copy(b"COPY found_attempt (file_name, attempt) FROM STDIN") as copy,
+        ):
+            for row in attempts.items():
+                copy.write_row(row)
 
     def conflicts(self) -> list[str]:
         """Say what contradicts the manifests: some examples of each kind, and how many there are."""

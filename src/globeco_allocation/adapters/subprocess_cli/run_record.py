@@ -24,6 +24,7 @@ from globeco_allocation.adapters.subprocess_cli.living_process import this_host
 from globeco_allocation.domain.accounting_run import RunOrder
 
 OPEN_DIRECTORY = ".running"
+TIMED_OUT_SUFFIX = ".timed-out"
 
 _LARGEST = 1 << 16
 
@@ -179,7 +180,7 @@ class RunRecords:
         return self._open / f"{order.lane_count}.{order.lane}.{order.file_name}"
 
     def _timed_out(self, file_name: str, attempt: int) -> Path:
-        return self._directory / f"{file_name}.timed-out.attempt-{attempt}"
+        return self._directory / f"{file_name}{TIMED_OUT_SUFFIX}.attempt-{attempt}"
 
 
 def _decoded(content: bytes) -> RunRecord:

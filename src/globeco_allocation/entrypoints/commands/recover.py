@@ -79,17 +79,18 @@ def run(arguments: argparse.Namespace) -> int:
     except AllocationError as error:
         return _failed(str(error), ExitCode.FAILED)
     except OSError as error:
-        return _failed(f"OUTPUT_DIR cannot be read: {error.strerror}; nothing has changed", ExitCode.FAILED)
+        return _failed(f"OUTPUT_DIR cannot be used: {error.strerror}; nothing has changed", ExitCode.FAILED)
 
 
 def _recover(settings: "Settings", left_out: set[str], *, apply: bool) -> ExitCode:
     from globeco_allocation.adapters.postgres.recovery import open_recovery  # noqa: PLC0415
     from globeco_allocation.adapters.subprocess_cli.lane_lock import lanes_in_use  # noqa: PLC0415
-    from globeco_allocation.entrypoints.commands.recover_evidence import (  # noqa: PLC0415
-        may_be_cut_off,
-        not_booked,
-    )
+    from globeco_allocation.entrypoints.commands.recover_evidence import Evidence  # noqa: PLC0415
     from globeco_allocation.entrypoints.commands.recover_files import read_files  # noqa: PLC0415
+    from globeco_allocation.entrypoints.commands.recover_runs import (  # noqa: PLC0415
+        last_recovery,
+        note_recovery,
+    )
 
     directory = settings.output_dir
     if lanes := lanes_in_use(directory):
@@ -104,24 +105,26 @@ def _recover(settings: "Settings", left_out: set[str], *, apply: bool) -> ExitCo
             return _refused(found.faults, _BROKEN)
         if conflicts := recovery.tables.conflicts():
             return _refused(conflicts, _WHAT_TO_DO)
-        for file in recovery.steps.put_back(found.highest_id):
-            recovery.steps.doubt(
-                file,
-                not_booked(directory, file.file_name),
-                cut_off=may_be_cut_off(directory, file.file_name),
-            )
+        evidence = Evidence(directory)
+        recovery.tables.add_attempts(evidence.highest_attempts)
+        doubts = recovery.doubts(last_recovery(directory))
+        for file in recovery.steps.put_back(found.highest_id, doubts):
+            told = evidence.of(file.file_name)
+            doubts.tell(file, told.rejects, cut_offs=told.cut_offs)
         changes = recovery.steps.changes
         if changes.nothing:
             print("nothing to do: the database knows everything that was sent")
             return ExitCode.OK
         _say_what_changes(changes, done=apply)
         if apply:
+            note_recovery(directory, doubts.attempt)
             recovery.commit()
     if not apply:
         print("\nNothing has changed yet. To do it: globeco-allocation recover --apply")
         return ExitCode.PARTIAL
     print(
         "\nDone. Start the service: it sends these files again, and Portfolio Accounting refuses what it has."
+        "\nWhat was resolved by hand after the backup (`batches resolve`) is sent again as well."
         "\nThen run `globeco-allocation recover --reconcile`: what was never sent is in no manifest."
     )
     return ExitCode.OK

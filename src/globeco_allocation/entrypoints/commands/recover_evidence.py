@@ -1,39 +1,88 @@
-"""What the runs on a file have left beside it, for a database that has forgotten them."""
+"""What the runs on a file tell of its records, for a database that has forgotten them."""
 
-from collections.abc import Iterator
-from contextlib import suppress
-from glob import escape
+from collections.abc import Collection, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
-from globeco_allocation.adapters.output_files.error_file import SUFFIX, allow_long_fields, read_rows
-from globeco_allocation.adapters.output_files.leftovers import STDOUT_SUFFIX
-from globeco_allocation.adapters.subprocess_cli.printed_counts import printed_counts, tail
-from globeco_allocation.domain.delivery import RecordVerdict, Reject
-from globeco_allocation.domain.judging.judge import LONGEST_REASON
-from globeco_allocation.domain.judging.rows import RowReader
+from globeco_allocation.adapters.local_files.manifests import ManifestLines, UnreadableLinesError
+from globeco_allocation.adapters.local_files.reading import IdReader, NotOursError
+from globeco_allocation.domain.delivery import Reject
+from globeco_allocation.domain.judging.id_set import IdSet
+from globeco_allocation.domain.judging.replay import Replay
+from globeco_allocation.domain.manifest import EXECUTION_COLUMNS, manifest_name
+from globeco_allocation.domain.manifest_reading import ManifestFaultError, ManifestReader
+from globeco_allocation.entrypoints.commands.recover_runs import PastRuns, past_runs
+
+_ID = EXECUTION_COLUMNS.index("id")
+_FIRST_LINES = 2
 
 
-def may_be_cut_off(directory: Path, file_name: str) -> bool:
-    """Tell whether a run of the file may have been cut off, with one record in flight.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a file's records, besides that any of them may be booked.
 
-    Only runs that all printed their counts were surely not; of a Kubernetes Job nothing printed is left here.
+    Attributes:
+        rejects: Those that are stored and not known to be booked: a person must look at them.
+        cut_offs: Runs that were cut off, or may have been, and are not cleared up by a later one.
     """
-    outputs = list(directory.glob(f"{escape(file_name)}{STDOUT_SUFFIX}*"))
-    return not outputs or any(printed_counts(tail(path)) is None for path in outputs)
+
+    rejects: Collection[Reject]
+    cut_offs: int
 
 
-def not_booked(directory: Path, file_name: str) -> Iterator[Reject]:
-    """Yield the records that Portfolio Accounting stored without booking them, as error files tell.
+_NOTHING = Told((), 1)
 
-    When such a file is sent again they are refused as known, and only here it still stands why.
+
+class Evidence:
+    """What all runs have left in the output directory; read once.
+
+    Raises:
+        OSError: the directory cannot be read.
     """
-    allow_long_fields()
-    seen: set[str] = set()
-    for path in sorted(directory.glob(f"{escape(file_name)}{SUFFIX}*")):
-        with suppress(OSError), path.open(encoding="utf-8", errors="replace", newline="") as file:
-            reader = RowReader()
-            for row in read_rows(file):
-                verdict, reason = reader.read(row)
-                if verdict is RecordVerdict.NOT_BOOKED and row.source_id not in seen:
-                    seen.add(row.source_id)
-                    yield Reject(row.source_id, verdict, reason[:LONGEST_REASON])
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._runs: Mapping[str, PastRuns] = past_runs(directory)
+
+    @property
+    def highest_attempts(self) -> dict[str, int]:
+        """The highest attempt that was begun, by the names of the files."""
+        return {name: runs.highest_attempt for name, runs in self._runs.items()}
+
+    def of(self, file_name: str) -> Told:
+        """Judge the file's runs once more, one after the other."""
+        runs = self._runs.get(file_name)
+        execution_ids = None if runs is None else self._execution_ids(file_name)
+        if runs is None or execution_ids is None:
+            return _NOTHING
+        replay = Replay(execution_ids)
+        for past in runs:
+            replay.run(past.run, past.error_rows())
+        return Told(list(replay.stored_for_a_person()), replay.cut_offs)
+
+    def _execution_ids(self, file_name: str) -> IdSet | None:
+        """Return the ids in a file; None when neither it nor its manifest tells."""
+        for read in (self._ids_in_file, self._ids_in_manifest):
+            ids = IdSet()
+            try:
+                read(file_name, ids)
+            except (OSError, NotOursError, ManifestFaultError, UnreadableLinesError):
+                continue
+            return ids
+        return None
+
+    def _ids_in_file(self, file_name: str, ids: IdSet) -> None:
+        with closing(IdReader(self._directory, file_name)) as reader:
+            while some := reader.next_ids():
+                for one in some:
+                    ids.add(one)
+
+    def _ids_in_manifest(self, file_name: str, ids: IdSet) -> None:
+        name = manifest_name(file_name)
+        with closing(ManifestLines(self._directory, name)) as lines:
+            reader = ManifestReader(name)
+            reader.begin(lines.next_lines(_FIRST_LINES))
+            while some := lines.next_lines():
+                for row in reader.executions(some):
+                    ids.add(int(row[_ID]))
