@@ -28,6 +28,26 @@ def test_a_refused_record_is_named_with_the_words_of_the_cli(page: Page, office:
     expect(page.locator("#tile-unresolved")).to_contain_text("failed or partial")
 
 
+def test_no_text_of_others_steers_how_the_page_is_read(page: Page, office: Office) -> None:
+    refused, source_id = office.refuse_one()
+    steering = "paid\u202e100\u2066\u200f\x9b31m"
+    office.execute("UPDATE execution SET ticker = %s WHERE id = %s", steering, int(source_id[2:]))
+    office.execute(
+        "UPDATE delivery_reject SET reason = %s WHERE source_id = %s", f"words {steering}", source_id
+    )
+    office.execute("UPDATE delivery SET error = %s WHERE batch_id = %s", f"error {steering}", refused)
+    ask_now(page)
+    opened(page, refused)
+    page.get_by_role("button", name=f"{source_id}: show the execution").click()
+
+    shown = "paid\ufffd100\ufffd\ufffd\ufffd31m"
+    expect(page.get_by_role("dialog", name=f"{source_id}: {shown}")).to_be_visible()
+    expect(page.locator("td.words", has_text=f"words {shown}")).to_be_attached()
+    expect(page.get_by_text(f"error {shown}").first).to_be_attached()
+    seen = page.evaluate("document.documentElement.outerHTML")
+    assert not set("\u202e\u2066\u200f\x9b") & set(seen)
+
+
 def test_a_record_is_shown_with_the_digits_that_are_kept(page: Page, office: Office) -> None:
     refused, source_id = office.refuse_one()
     office.execute(

@@ -59,6 +59,38 @@ def test_who_cancels_sends_nothing_and_has_the_focus_back(page: Page, office: Of
     assert (office.waiting(), office.batch_count()) == (1, batches)
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_double_click_answers_no_question_that_nobody_has_read(
+    open_page: OpenPage, office: Office, width: int
+) -> None:
+    failed = office.fail_one()
+    office.post(1)
+    batches = office.batch_count()
+    page = open_page(viewport={"width": width, "height": 640})
+    expect(send_button(page)).to_have_attribute("aria-disabled", "false")
+
+    for button, answer in (
+        (send_button(page), "Send batch"),
+        (page.get_by_role("button", name=f"Send batch {failed} again…"), "Send again"),
+    ):
+        button.scroll_into_view_if_needed()
+        place = button.bounding_box()
+        assert place is not None
+        page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        yes = page.get_by_role("button", name=answer, exact=True)
+        under_it = yes.bounding_box()
+        assert under_it is not None
+        for _ in range(3):  # an impatient hand, right where it would count
+            page.mouse.click(under_it["x"] + under_it["width"] / 2, under_it["y"] + under_it["height"] / 2)
+        expect(yes).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(yes).to_be_hidden()
+
+    _, told = office.service.get(f"/api/v1/batches/{failed}")
+    assert [one["attempts"] for one in told["deliveries"]] == [1]
+    assert (office.waiting(), office.batch_count()) == (1, batches)
+
+
 def test_while_nothing_is_ready_nothing_is_sent(page: Page, office: Office) -> None:
     batches = office.batch_count()
 

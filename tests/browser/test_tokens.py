@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from tests.browser.conftest import OpenPage
 from tests.browser.office import Office
 from tests.browser.test_sending import send_button
@@ -65,6 +65,55 @@ def test_a_token_is_asked_for_and_kept_in_this_tab_only(guarded: Guarded, open_p
     expect(page.locator("#connection")).to_contain_text("Live")
     assert page.evaluate("Object.values(sessionStorage)") == [guarded.reader]
     assert page.evaluate("localStorage.length + document.cookie.length") == 0
+
+
+def test_what_no_request_can_carry_is_not_accepted_and_not_kept(
+    guarded: Guarded, open_page: OpenPage
+) -> None:
+    page = open_page(guarded.url)
+    give(page, "gl\u014dbeco_\u201cquoted\u201d")
+    expect(dialog(page)).to_contain_text("is not accepted")
+    assert page.evaluate("sessionStorage.length") == 0
+    give(page, guarded.reader)
+    expect(page.locator("#connection")).to_contain_text("Live")
+
+    # One that an older page had kept does no harm either.
+    page.evaluate("sessionStorage.setItem('globeco-allocation-token', '\u201cquoted\u201d')")
+    page.reload()
+    give(page, guarded.reader)
+    expect(page.locator("#connection")).to_contain_text("Live")
+
+
+def test_a_token_that_is_given_while_a_question_without_it_is_open_is_kept(
+    guarded: Guarded, open_page: OpenPage
+) -> None:
+    held: list[Route] = []
+    page = open_page(guarded.url)
+    expect(dialog(page)).to_be_visible()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/v1/overview", hold, times=1)
+    with page.expect_request("**/api/v1/overview"):
+        page.evaluate(
+            "window.dispatchEvent(new Event('online'))"
+        )  # asks without a token, and is kept waiting
+    give(page, guarded.reader)
+    held[0].continue_()
+
+    expect(page.locator("#connection")).to_contain_text("Live")
+    assert page.evaluate("Object.values(sessionStorage)") == [guarded.reader]
+
+
+def test_what_is_typed_stays_when_the_service_asks_once_more(guarded: Guarded, open_page: OpenPage) -> None:
+    page = open_page(guarded.url)
+    dialog(page).get_by_label("Token").fill("half a tok")
+    with page.expect_response("**/api/v1/overview"):
+        page.evaluate("window.dispatchEvent(new Event('online'))")
+    page.wait_for_function("document.getElementById('notice-denied') !== null")
+
+    expect(dialog(page).get_by_label("Token")).to_have_value("half a tok")
 
 
 def test_without_the_right_to_send_the_reader_is_told_so(

@@ -18,7 +18,7 @@ from tests.contract.stores import (
     take,
 )
 
-from globeco_allocation.domain import AllocatedExecution
+from globeco_allocation.domain import AllocatedExecution, DeliveryStatus, Outcome
 from globeco_allocation.ports.activity import Delivered, Stretches
 
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -116,10 +116,19 @@ async def test_files_count_where_they_were_planned_and_records_where_their_attem
     }
 
 
-async def end_again(stores: Stores) -> datetime:
-    """Take over the attempt under way, and settle it as partial."""
+async def test_records_of_which_nothing_is_known_count_as_such(stores: Stores) -> None:
+    (planned,) = await queue(stores)
+    stretches = around(planned.created)
+    ended = await end_again(stores, replace(PARTIAL, status=DeliveryStatus.FAILED, unknown_count=3))
+
+    delivered = await stores.activity.delivered(stretches, most=PLENTY)
+    assert delivered[stretches.start_of(ended)].unknown == 3
+
+
+async def end_again(stores: Stores, outcome: Outcome = PARTIAL) -> datetime:
+    """Take over the attempt under way, and settle it."""
     begun = await begin(stores)
-    await settle(stores, begun, PARTIAL)
+    await settle(stores, begun, outcome)
     ended = (await shown(stores, begun.delivery.id)).ended
     assert ended is not None
     return ended

@@ -306,6 +306,13 @@ def test_a_faulty_line_is_named_by_its_number_and_never_shown(tmp_path: Path, li
     assert len(read_tokens(file).tokens) == 2
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("\n".join(LINES), encoding="utf-8-sig")
+
+    assert [one.name for one in read_tokens(file).tokens.values()] == ["grafana", "portal"]
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [(b"", "holds no token"), (b"\xff", "cannot be read"), (b"#" * 65537, "cannot be read")],

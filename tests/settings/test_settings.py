@@ -324,6 +324,14 @@ def test_no_text_of_settings_or_of_their_faults_shows_a_secret(tmp_path: Path) -
     assert "http://******@host" in str(caught.value)
 
 
+def test_a_fault_does_not_show_the_query_of_an_address() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({"TRADE_SERVICE_URL": "http://host:8082/?key=s3cret&other=s3cret"})
+
+    assert "s3cret" not in f"{caught.value} {caught.value.faults!r}"
+    assert "http://host:8082/?******" in str(caught.value)
+
+
 def test_origins_are_separated_by_commas() -> None:
     settings = Settings.load({"CORS_ALLOWED_ORIGINS": "https://a.example.org, http://localhost:3000"})
 

@@ -86,7 +86,7 @@ def read_tokens(file: Path) -> TokenFile:
         raise ValueError("too large")
     tokens: dict[bytes, Token] = {}
     faults: list[str] = []
-    for number, line in enumerate(content.decode().split("\n"), start=1):
+    for number, line in enumerate(content.decode("utf-8-sig").split("\n"), start=1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue

@@ -12,13 +12,15 @@ class Delivered:
 
     Attributes:
         batches: Batches whose files were planned in it.
-        booked: Records that the attempts ended in it found booked.
-        rejected: Records that they found a person must look at.
+        booked: Records booked by then, of the files whose newest attempt ended in it.
+        rejected: Records of these files that a person must look at.
+        unknown: Records of these files of which neither is known.
     """
 
     batches: int = 0
     booked: int = 0
     rejected: int = 0
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,15 +26,17 @@ class MemoryActivity:
     async def delivered(self, stretches: Stretches, *, most: int) -> Mapping[datetime, Delivered]:
         """Sum up the newest files; see the port."""
         batches: dict[datetime, set[int]] = defaultdict(set)
-        booked, rejected = Counter[datetime](), Counter[datetime]()
+        booked, rejected, unknown = Counter[datetime](), Counter[datetime](), Counter[datetime]()
         for one in self._newest(most):
             if _holds(stretches, one.created):
                 batches[stretches.start_of(one.created)].add(one.batch_id)
             if one.ended is not None and one.outcome is not None and _holds(stretches, one.ended):
-                booked[stretches.start_of(one.ended)] += one.outcome.accepted_count
-                rejected[stretches.start_of(one.ended)] += one.outcome.rejected_count
+                start = stretches.start_of(one.ended)
+                booked[start] += one.outcome.accepted_count
+                rejected[start] += one.outcome.rejected_count
+                unknown[start] += one.outcome.unknown_count
         return {
-            start: Delivered(len(batches.get(start, ())), booked[start], rejected[start])
+            start: Delivered(len(batches.get(start, ())), booked[start], rejected[start], unknown[start])
             for start in batches.keys() | booked.keys()
         }
 

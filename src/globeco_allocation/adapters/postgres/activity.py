@@ -24,19 +24,19 @@ SELECT date_bin($3::interval, stamp, $4::timestamptz) AS start, count(*) AS coun
 # The same parameters. By ids, which rise: what was delivered lately is among the newest files.
 _DELIVERED = """
 WITH newest AS MATERIALIZED (
-     SELECT batch_id, claimed_timestamp, ended_timestamp, accepted_count, rejected_count
+     SELECT batch_id, claimed_timestamp, ended_timestamp, accepted_count, rejected_count, unknown_count
        FROM delivery ORDER BY id DESC LIMIT $5
      )
 SELECT start, sum(batches)::bigint AS batches, sum(booked)::bigint AS booked,
-       sum(rejected)::bigint AS rejected
+       sum(rejected)::bigint AS rejected, sum(unknown)::bigint AS unknown
   FROM (SELECT date_bin($3::interval, claimed_timestamp, $4::timestamptz) AS start,
-               count(DISTINCT batch_id) AS batches, 0 AS booked, 0 AS rejected
+               count(DISTINCT batch_id) AS batches, 0 AS booked, 0 AS rejected, 0 AS unknown
           FROM newest
          WHERE claimed_timestamp >= $1 AND claimed_timestamp < $2
          GROUP BY 1
          UNION ALL
         SELECT date_bin($3::interval, ended_timestamp, $4::timestamptz),
-               0, sum(accepted_count), sum(rejected_count)
+               0, sum(accepted_count), sum(rejected_count), sum(unknown_count)
           FROM newest
          WHERE ended_timestamp >= $1 AND ended_timestamp < $2 AND accepted_count IS NOT NULL
          GROUP BY 1) AS counted
@@ -66,7 +66,8 @@ class PostgresActivity(OnPool):
     async def delivered(self, stretches: Stretches, *, most: int) -> Mapping[datetime, Delivered]:
         """Sum up the newest files; see the port."""
         rows = await self._pool.fetch(_DELIVERED, *_named(stretches), most)
-        return {row["start"]: Delivered(row["batches"], row["booked"], row["rejected"]) for row in rows}
+        names = ("batches", "booked", "rejected", "unknown")
+        return {row["start"]: Delivered(*(row[name] for name in names)) for row in rows}
 
     async def troubled(self, *, batches: int, most: int) -> Sequence[int]:
         """Return batches with failed or partial files; see the port."""

@@ -70,6 +70,7 @@ _EXAMPLE: Final[Json] = {
             "batchCount": 1,
             "bookedCount": 119,
             "rejectedCount": 1,
+            "unknownCount": 0,
         }
     ],
 }
@@ -184,6 +185,7 @@ def _half_hour() -> Json:
         start=kept_instant("When it begins."),
         readyCount=optional(count(f"Executions that became ready; null: not counted yet; {most}.")),
         batchCount=count("Batches that were claimed."),
-        bookedCount=count("Records that the attempts ended in it found booked."),
-        rejectedCount=count("Records that they found a person must look at."),
+        bookedCount=count("Records booked by then, of the files whose newest attempt ended in it."),
+        rejectedCount=count("Records of these files that a person must look at."),
+        unknownCount=count("Records of these files of which neither is known."),
     )

@@ -78,6 +78,7 @@ class HalfHourAnswer(Answer, frozen=True):
     batch_count: int
     booked_count: int
     rejected_count: int
+    unknown_count: int
 
 
 class OverviewAnswer(Answer, frozen=True):
@@ -169,6 +170,7 @@ def _half_hours(day: Day) -> list[HalfHourAnswer]:
                 batch_count=delivered.batches,
                 booked_count=delivered.booked,
                 rejected_count=delivered.rejected,
+                unknown_count=delivered.unknown,
             )
         )
     return answers

@@ -21,6 +21,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 # Within an address, or before a host's name; an image's digest is no host.
 _USER_INFO = re.compile(r"//\S*@|^[^\s/@]+:[^\s/@]*@(?!sha256:)")
+_QUERY = re.compile(r"(?<=[?#])\S+")
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
@@ -73,10 +74,11 @@ class Setting:
         return (self.name, self.alias) if self.alias else (self.name,)
 
     def shown(self, text: str) -> str:
-        """Return *text* as it may be printed: no secret, no credentials inside an address."""
+        """Return *text* as it may be printed: no secret, no credentials or query of an address."""
         if self.secret:
             return MASK if text else ""
-        return _USER_INFO.sub(lambda one: f"{'//' if one[0].startswith('//') else ''}{MASK}@", text)
+        text = _USER_INFO.sub(lambda one: f"{'//' if one[0].startswith('//') else ''}{MASK}@", text)
+        return _QUERY.sub(MASK, text) if "://" in text else text
 
 
 def setting(

@@ -3,7 +3,9 @@
 const BASE = new URL("../api/v1/", import.meta.url);
 const TOKEN = "globeco-allocation-token";
 const READ_SECONDS = 15;
-const SEND_SECONDS = 75; // a send answers within a minute at the latest
+const SEND_WAIT = 60; // the longest that a send may be asked to wait for its end
+const SEND_SECONDS = SEND_WAIT + READ_SECONDS;
+const TOKEN_CHARACTERS = /^[\w.~+/=-]+$/; // RFC 6750, 2.1: others cannot be sent
 const NUMBERS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /** The service answered that it will not or cannot; status 0: it did not answer. */
@@ -15,11 +17,17 @@ export class ApiError extends Error {
   }
 }
 
+/** Tell whether this could be a token. */
+export function canBeToken(text) {
+  return TOKEN_CHARACTERS.test(text);
+}
+
 let token = remembered();
 
 function remembered() {
   try {
-    return sessionStorage.getItem(TOKEN) ?? "";
+    const kept = sessionStorage.getItem(TOKEN) ?? "";
+    return canBeToken(kept) ? kept : "";
   } catch {
     return ""; // storage is switched off: the token lives as long as the page
   }
@@ -53,12 +61,14 @@ export async function getExact(path) {
 
 /** POST an empty object: it is said to be JSON, so that no other site's page can have it sent. */
 export async function post(path) {
-  return json(await call("POST", path, SEND_SECONDS, { "Content-Type": "application/json" }));
+  const headers = { "Content-Type": "application/json", Prefer: `wait=${SEND_WAIT}` };
+  return json(await call("POST", path, SEND_SECONDS, headers));
 }
 
 async function call(method, path, seconds, headers = {}, signal = null) {
   const asked = { ...headers, Accept: "application/json" };
-  if (token) asked.Authorization = `Bearer ${token}`;
+  const sent = token;
+  if (sent) asked.Authorization = `Bearer ${sent}`;
   const limit = AbortSignal.timeout(seconds * 1000);
   let answer;
   try {
@@ -74,6 +84,7 @@ async function call(method, path, seconds, headers = {}, signal = null) {
     throw new ApiError(0, "The service did not answer.");
   }
   if (answer.ok || answer.status === 304) return answer;
+  if (answer.status === 401 && sent !== token) return call(method, path, seconds, headers, signal); // given meanwhile
   const told = await answer.json().catch(() => ({}));
   const message = typeof told.message === "string" ? told.message : `The service answered ${answer.status}.`;
   throw new ApiError(answer.status, message, told.details ?? null);

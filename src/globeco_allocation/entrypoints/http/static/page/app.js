@@ -1,6 +1,6 @@
 // The operator's page: puts its parts together.
 
-import { ApiError, hasToken, post, useToken } from "./api.js";
+import { ApiError, canBeToken, hasToken, post, useToken } from "./api.js";
 import { openBatch, showBatches, whenResent } from "./batches.js";
 import { showDay } from "./chart.js";
 import { askForToken, confirm } from "./dialogs.js";
@@ -55,11 +55,14 @@ async function denied(error) {
   await giveToken(error);
 }
 
+const NOT_ACCEPTED = "The token that was given is not accepted.";
+const ASK_FOR_ONE = "Ask whoever runs it; one with the right to read shows this page, one with the right to send may send.";
+
 async function giveToken(error) {
   const refused = error.status === 401 && hasToken();
-  const text = error.status === 403 ? error.message : refused ? "The token that was given is not accepted." : "Ask whoever runs it; one with the right to read shows this page, one with the right to send may send.";
   if (error.status === 401) useToken("");
-  const token = await askForToken(text);
+  let token = await askForToken(error.status === 403 ? error.message : refused ? NOT_ACCEPTED : ASK_FOR_ONE);
+  while (token !== null && !canBeToken(token)) token = await askForToken(NOT_ACCEPTED);
   if (token === null) return false;
   useToken(token);
   notice("denied", false);
@@ -175,5 +178,6 @@ function closeOutcome() {
 }
 
 say(byId("zone"), `Times in ${zone() === "UTC" ? "UTC" : `${zone()}; UTC where you point at one`}. Version ${VERSION}.`);
+say(byId("connection-word"), WORDS[connection]);
 offerSend();
 live.start();

@@ -37,7 +37,7 @@ function delivery(one, batchId, isOneOfSeveral) {
     ["Status", badge(one.status)],
     ["Records", count(one.recordCount)],
     ["Booked", count(one.acceptedCount)],
-    ["Not booked", count(one.rejectedCount)],
+    ["Rejected", count(one.rejectedCount)],
     ["Unknown", count(one.unknownCount)],
     ["Attempts", count(one.attempts)],
     ["Next attempt", one.nextAttempt ? timeElement(one.nextAttempt) : null],

@@ -110,7 +110,7 @@ class Row {
     this.node.dataset.kind = statusOf(batch.status).kind;
     refill(this.facts, ...this.#facts());
     this.error.hidden = !batch.errors.length;
-    this.error.textContent = batch.errors.join("; ");
+    say(this.error, batch.errors.join("; "));
     refill(this.action, mayBeResent(batch.status) ? el("button", {
       type: "button", "data-focus": `resend ${batch.id}`, text: "Send again…", "aria-label": `Send batch ${batch.id} again…`, click: () => onResend(this.batch),
     }) : null);

@@ -63,7 +63,7 @@ function stretch(one, number, { half, step, scale }) {
     one.readyCount === null ? bar("unknown", TOP, half) : bar("ready", up - ready, ready),
     one.batchCount ? svg("circle", { class: "mark", cx: x + step / 2, cy: up + LANE / 2, r: Math.min(6, Math.max(2.5, step / 3)) }) : null,
     bar("booked", down, booked),
-    bar("rejected", down + booked, tall(one.rejectedCount)),
+    bar("rejected", down + booked, tall(notBooked(one))),
   );
 }
 
@@ -78,7 +78,8 @@ function hours(step, width) {
   });
 }
 
-const out = (one) => one.bookedCount + one.rejectedCount;
+const notBooked = (one) => one.rejectedCount + one.unknownCount;
+const out = (one) => one.bookedCount + notBooked(one);
 const sum = (read) => halfHours.reduce((total, one) => total + (read(one) ?? 0), 0);
 
 function summary() {
@@ -86,12 +87,12 @@ function summary() {
     return "Nothing came in or went out in the last 24 hours.";
   }
   const partly = halfHours.some((one) => one.readyCount === null) ? " (still counting)" : "";
-  return `Last 24 hours: ${words(sum((one) => one.readyCount), sum((one) => one.batchCount), sum((one) => one.bookedCount), sum((one) => one.rejectedCount))}${partly}.`;
+  return `Last 24 hours: ${words(sum((one) => one.readyCount), sum((one) => one.batchCount), sum((one) => one.bookedCount), sum(notBooked))}${partly}.`;
 }
 
 function told(one) {
   const end = new Date(Date.parse(one.start) + HALF_HOUR);
-  return `${shortTime(one.start)} to ${hourOf(end)}: ${words(one.readyCount, one.batchCount, one.bookedCount, one.rejectedCount)}.`;
+  return `${shortTime(one.start)} to ${hourOf(end)}: ${words(one.readyCount, one.batchCount, one.bookedCount, notBooked(one))}.`;
 }
 
 const words = (ready, batches, booked, rejected) =>
@@ -108,7 +109,7 @@ function table() {
     el("tbody", {}, ...happened.map((one) =>
       el("tr", {},
         el("th", { scope: "row" }, el("time", { datetime: one.start, title: utc(one.start), text: shortTime(one.start) })),
-        ...[one.readyCount, one.batchCount, one.bookedCount, one.rejectedCount].map((number) => el("td", { class: "num", text: count(number) })),
+        ...[one.readyCount, one.batchCount, one.bookedCount, notBooked(one)].map((number) => el("td", { class: "num", text: count(number) })),
       ))),
   );
 }

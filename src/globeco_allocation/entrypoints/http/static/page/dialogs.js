@@ -1,13 +1,18 @@
 // Questions and answers in front of the page. <dialog> keeps the focus in, gives it back, and Esc cancels.
 
-import { byId, el, refill } from "./dom.js";
+import { byId, el, refill, say } from "./dom.js";
 import { timeElement } from "./format.js";
+
+const UNREAD_MS = 600; // the second click of a double click answers no question that nobody has read
 
 /** Open a dialog; resolves to whether it was answered with yes. */
 function ask(dialog) {
   if (dialog.open) return Promise.resolve(false);
   dialog.returnValue = "no";
   dialog.showModal();
+  const yes = dialog.querySelector("[data-answer=yes]");
+  yes?.setAttribute("aria-disabled", "true");
+  setTimeout(() => yes?.removeAttribute("aria-disabled"), UNREAD_MS);
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
   });
@@ -15,7 +20,10 @@ function ask(dialog) {
 
 for (const dialog of document.querySelectorAll("dialog")) {
   for (const button of dialog.querySelectorAll("[data-answer]")) {
-    button.addEventListener("click", () => dialog.close(button.dataset.answer));
+    button.addEventListener("click", (click) => {
+      const byPointer = click.detail > 0;
+      if (!(byPointer && button.ariaDisabled === "true")) dialog.close(button.dataset.answer);
+    });
   }
   dialog.addEventListener("cancel", () => (dialog.returnValue = "no"));
 }
@@ -23,16 +31,17 @@ for (const dialog of document.querySelectorAll("dialog")) {
 /** Say what will happen, and ask whether it shall; the focus is on the answer that changes nothing. */
 export function confirm({ title, paragraphs, action }) {
   const dialog = byId("confirm");
-  byId("confirm-title").textContent = title;
+  say(byId("confirm-title"), title);
   refill(byId("confirm-text"), ...paragraphs.map((text) => el("p", { text })));
-  dialog.querySelector("[data-answer=yes]").textContent = action;
+  say(dialog.querySelector("[data-answer=yes]"), action);
   return ask(dialog);
 }
 
-/** Ask for a token; resolves to it, or to null when none was given. */
+/** Ask for a token; resolves to it, or to null when none was given, or when it is asked for already. */
 export async function askForToken(text) {
   const input = byId("token-input");
-  byId("token-text").textContent = text;
+  if (byId("token").open) return null; // what is typed there stays
+  say(byId("token-text"), text);
   input.value = "";
   const given = await ask(byId("token"));
   const token = input.value.trim();
@@ -56,7 +65,7 @@ export function showExecution(sourceId, execution) {
     ["Sent out", timeElement(execution.sentTimestamp)],
     ["Execution service id", execution.executionServiceId],
   ];
-  byId("execution-title").textContent = `${sourceId}: ${execution.ticker}`;
+  say(byId("execution-title"), `${sourceId}: ${execution.ticker}`);
   refill(byId("execution-body"), el("dl", { class: "pairs" }, ...fields.map(([name, value]) =>
     el("div", {}, el("dt", { text: name }), el("dd", {}, value ?? "–")))));
   return ask(byId("execution"));
