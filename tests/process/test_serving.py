@@ -90,6 +90,25 @@ def test_an_output_directory_that_cannot_be_used_costs_sends_alone(
     assert service.logged("this replica does not write or deliver files")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_will_be_counted_shows_before_the_first_of_it(
+    start_service: StartService, database: DatabaseAddress, trade_service: str, workers: str
+) -> None:
+    service = start_service(database, TRADE_SERVICE_URL=trade_service, WORKERS=workers)
+    wait_until(service.is_ready, "ready")
+
+    shown = metrics_of(service)
+    for series in (
+        'deliveries_total{runner="subprocess",status="delivered"}',
+        'delivery_attempts_total{runner="subprocess",status="failed"}',
+        'delivery_retries_total{runner="subprocess"}',
+        'delivery_records_total{result="rejected"}',
+        'dispatch_steps_total{result="failed",step="write"}',
+        'portfolio_lookups_total{outcome="cancelled"}',
+    ):
+        assert f"globeco_allocation_{series} 0.0\n" in shown
+
+
 def test_lookups_are_counted_by_their_outcome(
     start_service: StartService, database: DatabaseAddress, trade_service: str
 ) -> None:

@@ -17,7 +17,7 @@ from globeco_allocation.domain.use_cases.look_up_pending import LookUpPending, P
 from globeco_allocation.domain.use_cases.receive import DeferTerms, ReceiveExecutions
 from globeco_allocation.entrypoints.database_start import DatabaseStart
 from globeco_allocation.entrypoints.delivery_wiring import DeliveryParts, open_delivery
-from globeco_allocation.entrypoints.dispatcher import Dispatcher
+from globeco_allocation.entrypoints.dispatcher import Dispatcher, Result
 from globeco_allocation.entrypoints.logs import correlation_id
 from globeco_allocation.entrypoints.metrics import Metrics
 from globeco_allocation.entrypoints.metrics.measuring import Measuring, Sources
@@ -183,6 +183,7 @@ def _pending_terms(settings: Settings) -> PendingTerms:
 def _dispatcher(
     settings: Settings, metrics: Metrics, database: DatabaseStart, parts: DeliveryParts, tracing: Tracing
 ) -> Dispatcher:
+    metrics.dispatches(parts.execution_mode, Result)
     return Dispatcher(
         parts.work_off,
         parts.deliveries,

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from globeco_allocation.domain.errors import LookupFailedError
 
-Outcome = Literal["found", "not_found", "invalid", "unavailable", "breaker_open"]
-"""How a lookup ended, as metrics count it."""
+Outcome = Literal["found", "not_found", "invalid", "unavailable", "breaker_open", "cancelled"]
+"""How a lookup ended, as metrics count it; ``cancelled``: whoever asked did not wait for its end."""
 
 
 class TradeServiceError(LookupFailedError):

@@ -64,7 +64,7 @@ async def open_trade_service(
         lookups_at_once: The most calls under way at the same time.
         breaker_threshold: So many failures in a row open the circuit breaker.
         breaker_open_seconds: For so long it stays open.
-        on_lookup: Told the outcome and the seconds of each lookup that was not cancelled.
+        on_lookup: Told the outcome and the seconds of each lookup.
         on_retry: Told of each lookup that is tried again.
         on_breaker: Told each new state of the circuit breaker, at the call that brings it about.
         headers: Asked before each call for headers to send with it, such as ``X-Correlation-ID``.
@@ -176,6 +176,9 @@ class TradeServicePortfolios:
             portfolio_id = await self._look_up(_Lookup(execution_service_id))
         except TradeServiceError as error:
             self._report(error.outcome, start)
+            raise
+        except asyncio.CancelledError:
+            self._report("cancelled", start)
             raise
         self._report("found", start)
         return portfolio_id

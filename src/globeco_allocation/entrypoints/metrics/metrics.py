@@ -1,6 +1,6 @@
 """What the service counts and times, for Prometheus."""
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -22,6 +22,7 @@ from globeco_allocation.entrypoints.metrics.state import PREFIX, StateMetrics
 
 if TYPE_CHECKING:
     from globeco_allocation.adapters.trade_service.breaker import BreakerState
+    from globeco_allocation.adapters.trade_service.failures import Outcome
 
 S = TypeVar("S", Counter, Histogram)
 
@@ -33,6 +34,11 @@ _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BREAKER_STATES: tuple["BreakerState", ...] = ("closed", "open", "half-open")
 
 _TO_BE_CONFIRMED = "to_be_confirmed"
+_ENDS = ("delivered", "partial", "failed")
+_OUTCOMES: tuple["Outcome", ...] = (
+    *("found", "not_found", "invalid"),
+    *("unavailable", "breaker_open", "cancelled"),
+)
 """An attempt that may have booked everything: a run that only confirms it follows."""
 
 
@@ -93,7 +99,9 @@ class Metrics:
             "executions_differing_repeats", "Known executions reported again with other content."
         )
         self._lookups = _Series(
-            self._counter("portfolio_lookups", "Portfolio lookups, by outcome.", ("outcome",)).labels
+            self._counter(
+                "portfolio_lookups", "Portfolio lookups, by outcome.", ("outcome",), values=_OUTCOMES
+            ).labels
         )
         self._lookup_seconds = _Series(
             self._histogram(
@@ -104,6 +112,7 @@ class Metrics:
             "pending_lookups",
             "Pending executions looked up in this process, by what came of it.",
             ("result",),
+            values=("kept", "put_off", "given_up"),
         )
         self._retries = self._counter("portfolio_lookup_retries", "Portfolio lookups tried again.")
         self._breaker = Gauge(
@@ -144,7 +153,12 @@ class Metrics:
         self._deliveries = self._counter(
             "deliveries", "Deliveries that ended, by what they came to.", ("status", "runner")
         )
-        self._records = self._counter("delivery_records", "Records delivered, by result.", ("result",))
+        self._records = self._counter(
+            "delivery_records",
+            "Records delivered, by result.",
+            ("result",),
+            values=("accepted", "rejected", "unknown"),
+        )
         self._connections = self._counter(
             "connections_turned_away",
             "Connections closed or refused for want of room: waiting, refused, or with an unsent answer.",
@@ -212,6 +226,22 @@ class Metrics:
     def batch_resent(self) -> None:
         """Count one resend."""
         self._resends.inc()
+
+    def dispatches(self, runner: str, results: Iterable[str]) -> None:
+        """Show what steps and deliveries can come to from the start: a rate sees the first.
+
+        Args:
+            runner: How the accounting CLI is run: the execution mode.
+            results: What can come of a step.
+        """
+        for result in results:
+            for step in ("write", "deliver"):
+                self._steps.labels(step, result)
+        for status in _ENDS:
+            self._deliveries.labels(status, runner)
+            self._attempts.labels(status, runner)
+        self._attempts.labels(_TO_BE_CONFIRMED, runner)
+        self._delivery_retries.labels(runner)
 
     def step_taken(self, step: str, result: str) -> None:
         """Count one step of the dispatcher, which names steps and results."""
