@@ -14,7 +14,6 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.version import __version__ as sdk_version
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -33,7 +32,7 @@ from globeco_allocation import __version__
 from globeco_allocation.domain.trace_context import NO_TRACE, TraceContext
 from globeco_allocation.entrypoints import logs
 from globeco_allocation.entrypoints.settings import Settings
-from globeco_allocation.entrypoints.tracing.exporting import ToldExporter
+from globeco_allocation.entrypoints.tracing.exporting import QueuedSpans, ToldExporter
 from globeco_allocation.entrypoints.tracing.sampling import sampler_of
 from globeco_allocation.entrypoints.tracing.tracing import NO_SPAN, Attributes, Kind, Span
 
@@ -150,14 +149,14 @@ class OtelTracing:
             shutdown_on_exit=False,  # it would wait for the collector
             span_limits=SpanLimits(max_span_attributes=32, max_events=8, max_links=8),
         )
-        exporter = ToldExporter(OTLPSpanExporter(endpoint=settings.traces_go_to), settings.traces_go_to)
-        queue = settings.otel_bsp_max_queue_size
+        collector, most = settings.traces_go_to, settings.otel_bsp_max_queue_size
+        exporter = ToldExporter(OTLPSpanExporter(endpoint=collector), collector, most)
         provider.add_span_processor(
-            BatchSpanProcessor(
+            QueuedSpans(
                 exporter,
-                max_queue_size=queue,
-                schedule_delay_millis=settings.otel_bsp_schedule_delay,
-                max_export_batch_size=min(settings.otel_bsp_max_export_batch_size, queue),
+                most=most,
+                delay_millis=settings.otel_bsp_schedule_delay,
+                most_at_once=min(settings.otel_bsp_max_export_batch_size, most),
             )
         )
         return provider
