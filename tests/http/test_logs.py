@@ -195,6 +195,21 @@ async def test_a_line_that_the_disk_does_not_take_ends_no_work_and_later_ones_ar
     assert len(b"".join(disk.chunks)) < 1000, "what was not taken is not kept"
 
 
+def test_a_library_with_a_level_of_its_own_says_no_more_than_is_wanted(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    configure_logging("error")
+    library = logging.getLogger("uvicorn.error")
+    level = library.level
+    library.setLevel(logging.WARNING)
+    try:
+        library.warning("Invalid HTTP request received.")
+    finally:
+        library.setLevel(level)
+
+    assert lines_of(capsysbinary) == []
+
+
 def test_where_no_event_loop_runs_a_line_is_written_at_once(
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> None:

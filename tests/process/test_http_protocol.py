@@ -216,6 +216,14 @@ def test_a_refused_caller_that_never_ends_is_hung_up_on(service: ServiceProcess)
     assert time.monotonic() < deadline
 
 
+def test_white_space_around_a_header_is_none_of_it(service: ServiceProcess) -> None:
+    with Caller(service) as caller:
+        caller.send(GET + b"X-Correlation-ID: \t caller-8 \t \r\nConnection: close\r\n\r\n")
+        ((status, headers, _),) = caller.answers()
+
+    assert (status, headers["x-correlation-id"]) == (200, "caller-8")
+
+
 def test_the_callers_correlation_id_is_kept_as_far_as_it_was_read(service: ServiceProcess) -> None:
     (answer,) = answers_to(service, GET + b"X-Correlation-ID: caller-7\r\nX: " + b"x" * 70_000 + b"\r\n\r\n")
 

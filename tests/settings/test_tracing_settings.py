@@ -24,6 +24,8 @@ def fault(**environ: str) -> str:
         ({**ENDPOINT, "TRACING_ENABLED": "false"}, ""),
         ({**ENDPOINT, "OBSERVABILITY_TRACING_ENABLED": "false"}, ""),
         ({**ENDPOINT, "OTEL_SDK_DISABLED": "true"}, ""),
+        ({**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"}, ""),
+        ({**ENDPOINT, "OTEL_TRACES_EXPORTER": "otlp"}, "http://collector:4318/v1/traces"),
     ],
 )
 def test_traces_go_to_the_endpoint_unless_they_are_switched_off(

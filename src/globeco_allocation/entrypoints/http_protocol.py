@@ -139,9 +139,9 @@ class Protocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or a trailer."""
+        """Take a header, or a trailer; white space around its value is none of it (RFC 9110, 5.5)."""
         self._count(len(name) + len(value) + _SEPARATORS, len(self.headers) + 1)
-        super().on_header(name, value)
+        super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Pass the request on to the app."""

@@ -174,6 +174,7 @@ def configure_logging(level: str = "info", *, human: bool = False) -> LogRequest
         cache_logger_on_first_use=True,
     )
     handler = _PipelineHandler(structlog.BytesLogger(cast("BinaryIO", output)), shared, render)
+    handler.setLevel(number)  # a library's logger may have a level of its own
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)

@@ -41,6 +41,12 @@ class TracingSettings:
     otel_sdk_disabled: bool = setting(
         "OTEL_SDK_DISABLED", "false", truth(), "The other way to collect no traces"
     )
+    otel_traces_exporter: str = setting(
+        "OTEL_TRACES_EXPORTER",
+        "otlp",
+        words("none, or anything else"),
+        "The third way, with none; whatever else it holds counts as otlp",
+    )
     otel_exporter_otlp_endpoint: str = setting(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "",
@@ -114,7 +120,7 @@ class TracingSettings:
     @property
     def traces_go_to(self) -> str:
         """The whole address that traces go to; empty where they go nowhere."""
-        if not self.tracing_enabled or self.otel_sdk_disabled:
+        if not self.tracing_enabled or self.otel_sdk_disabled or self.otel_traces_exporter == "none":
             return ""
         if self.otel_exporter_otlp_traces_endpoint:
             return self.otel_exporter_otlp_traces_endpoint
