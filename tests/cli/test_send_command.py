@@ -1,6 +1,5 @@
 """``globeco-allocation send`` asks a running service, and its exit code says what came of it."""
 
-import http.server
 import json
 import socket
 import threading
@@ -8,6 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
+from tests.http_double import Handler, serving
 
 from globeco_allocation.entrypoints.cli import main
 from globeco_allocation.entrypoints.exit_codes import ExitCode
@@ -31,26 +31,13 @@ Answer = Callable[[int, bytes], str]
 def answering(status: int, body: bytes) -> Generator[str]:
     """Serve one answer to every POST."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            REQUESTS.append((self.path, self.headers["Prefer"], self.rfile.read(length)))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    class Service(Handler):
+        def take(self) -> None:
+            REQUESTS.append((self.path, self.headers["Prefer"], self.body()))
+            self.answer(status, body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-            del format, args
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join(10)
+    with serving(Service) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

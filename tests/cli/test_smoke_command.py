@@ -1,13 +1,12 @@
 """``globeco-allocation smoke`` towards what is not the service, or not as it has to be."""
 
-import http.server
 import json
-import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.http_double import Handler, serving
 
 from globeco_allocation.entrypoints.cli import main
 from globeco_allocation.entrypoints.exit_codes import ExitCode
@@ -18,43 +17,25 @@ Serve = Callable[[Answers], str]
 
 
 @contextmanager
-def serving(answers: Answers) -> Generator[str]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer("GET")
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer("POST")
-
-        def _answer(self, method: str) -> None:
-            status, body = answers(method, self.path, dict(self.headers))
-            sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/html" if isinstance(body, bytes) else "application/json")
+def service(answers: Answers) -> Generator[str]:
+    class Service(Handler):
+        def take(self) -> None:
+            if self.command == "POST":
+                self.body()
+            status, body = answers(self.command, self.path, dict(self.headers))
+            headers = {"Content-Type": "text/html" if isinstance(body, bytes) else "application/json"}
             if "X-Correlation-ID" in self.headers:
-                self.send_header("X-Correlation-ID", self.headers["X-Correlation-ID"])
-            self.send_header("Content-Length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
+                headers["X-Correlation-ID"] = self.headers["X-Correlation-ID"]
+            self.answer(status, body if isinstance(body, bytes) else json.dumps(body).encode(), headers)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-            del format, args
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/allocations"
-        finally:
-            server.shutdown()
-            thread.join(10)
+    with serving(Service) as port:
+        yield f"http://127.0.0.1:{port}/allocations"
 
 
 @pytest.fixture
 def serve() -> Generator[Serve]:
     with ExitStack() as stack:
-        yield lambda answers: stack.enter_context(serving(answers))
+        yield lambda answers: stack.enter_context(service(answers))
 
 
 def refusal(status: int) -> tuple[int, object]:
@@ -220,10 +201,39 @@ def test_a_file_without_a_token_is_refused(
     assert "does not hold one token" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("url", ["localhost:8089", "ftp://localhost", "http://", "http://localhost:port"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("localhost:8089", "ftp://localhost", "http://", "http://localhost:port"),
+        *("http://a..b", f"http://{'a' * 64}.example.org"),
+    ],
+)
 def test_what_is_no_address_is_refused(capsys: pytest.CaptureFixture[str], url: str) -> None:
     assert main(["smoke", url]) == ExitCode.USAGE
     assert "globeco-allocation: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["/b\u00f6rse", "/with a blank", "/b%C3%B6rse"])
+def test_a_path_is_asked_for_as_a_browser_would(
+    serve: Serve, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    asked: list[str] = []
+
+    def answers(_method: str, asked_for: str, _headers: dict[str, str]) -> tuple[int, object]:
+        asked.append(asked_for)
+        return refusal(404)
+
+    assert main(["smoke", serve(answers) + path]) == ExitCode.FAILED
+    assert "Traceback" not in capsys.readouterr().err
+    encoded = {"/b\u00f6rse": "/b%C3%B6rse", "/with a blank": "/with%20a%20blank"}.get(path, path)
+    assert asked[0].startswith(f"/allocations{encoded}/")
+
+
+def test_an_answer_that_no_parser_can_bear_is_none(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = b"[" * 100_000
+
+    assert main(["smoke", serve(but("/healthz", 200, deep))]) == ExitCode.FAILED
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_nobody_there_is_worth_another_try(capsys: pytest.CaptureFixture[str]) -> None:

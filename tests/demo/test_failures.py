@@ -1,6 +1,5 @@
 """What `demo` and `dev` say when they cannot do their job: one clear message, never a traceback."""
 
-import http.server
 import io
 import json
 import os
@@ -8,12 +7,12 @@ import shlex
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.http_double import Handler, serving
 
 from globeco_allocation.adapters.postgres.address import DatabaseAddress
 from globeco_allocation.entrypoints.demo.run import post_and_send, read_records
@@ -93,28 +92,15 @@ def test_a_port_that_is_none_is_a_wrong_command_line() -> None:
 def service(send_status: int, sent: object) -> Generator[str]:
     """Take every record, and answer a send as told."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            records = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    class Service(Handler):
+        def take(self) -> None:
+            records = json.loads(self.body())
             counts = {"processedCount": len(records), "skippedCount": 0, "errorCount": 0, "results": records}
             status, answer = (send_status, sent) if self.path.endswith("send") else (200, counts)
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, json.dumps(answer).encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-            del format, args
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join(10)
+    with serving(Service) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_failed_send_is_shown_and_is_a_failure(tmp_path: Path) -> None:

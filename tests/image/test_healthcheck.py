@@ -3,37 +3,26 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Generator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from tests.http_double import Handler, serving
 from tests.image.files import ROOT
 
 SCRIPT = ROOT / "deploy" / "image" / "healthcheck.py"
 STATUSES = {"/healthz": 200, "/readyz": 503}
 
 
-class _Answers(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(STATUSES.get(self.path, 404))
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base's word)
-        """Say nothing."""
+class _Service(Handler):
+    def take(self) -> None:
+        self.answer(STATUSES.get(self.path, 404))
 
 
 @pytest.fixture(scope="module")
 def port() -> Generator[int]:
     """The port of a service that is alive and not ready."""
-    with HTTPServer(("127.0.0.1", 0), _Answers) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(_Service) as port:
+        yield port
 
 
 def _asked(*arguments: str, **environment: str) -> tuple[int, str]:

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.http_double import Handler, serving
 from tests.process.service_process import wait_until
 
 ERROR = 2
@@ -71,9 +71,9 @@ def collector() -> Generator[Collector]:
     """Run a collector for as long as the block lasts."""
     seen = Collector()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+    class Service(Handler):
+        def take(self) -> None:
+            body = self.body()
             seen.requests += 1
             seen.headers = {name.lower(): value for name, value in self.headers.items()}
             if seen.hanging.is_set():
@@ -83,24 +83,14 @@ def collector() -> Generator[Collector]:
             if seen.status == 200:
                 assert self.path == "/v1/traces"
                 seen.spans.extend(_spans(body))
-            self.send_response(seen.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(seen.status)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        seen.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serving(Service) as port:
+        seen.url = f"http://127.0.0.1:{port}"
         try:
             yield seen
         finally:
             seen.let_go.set()
-            server.shutdown()
-            thread.join()
 
 
 def _spans(body: bytes) -> Generator[SeenSpan]:

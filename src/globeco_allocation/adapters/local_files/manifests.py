@@ -13,7 +13,9 @@ from globeco_allocation.domain.manifest import MANIFEST_SUFFIX
 
 _LINES_AT_ONCE = 2000
 _LONGEST_LINE = 64 * 1024
-_FILE_NAME = re.compile(r"transactions_\d{4,}_\d{6}_\d+(_l\d+)?(_p\d+)?\.csv", re.ASCII)
+_FILE_NAME = re.compile(
+    r"transactions_\d{4,}_\d{6}_(?P<batch>\d+)(_l(?P<lane>\d+))?(_p(?P<part>\d+))?\.csv", re.ASCII
+)
 
 
 def manifest_names(directory: Path) -> list[str]:
@@ -31,6 +33,18 @@ def files_without_manifest(directory: Path) -> list[str]:
     return sorted(
         name for name in names if _FILE_NAME.fullmatch(name) and name + MANIFEST_SUFFIX not in names
     )
+
+
+def place_of(file_name: str) -> tuple[int, int, int]:
+    """Return a transaction file's batch, lane and part, as its name has them.
+
+    >>> place_of("transactions_20260302_150000_7_l1_p2.csv")
+    (7, 1, 2)
+    """
+    match = _FILE_NAME.fullmatch(file_name)
+    if match is None:
+        raise ValueError(file_name)
+    return int(match["batch"]), int(match["lane"] or 0), int(match["part"] or 0)
 
 
 class ManifestLines:

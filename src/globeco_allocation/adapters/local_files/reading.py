@@ -11,6 +11,7 @@ from pathlib import Path
 from globeco_allocation.domain.source_id import execution_id_of
 
 _IDS_AT_ONCE = 4000
+_NOT_REGULAR = "not a regular file"
 
 
 class NotOursError(Exception):
@@ -75,8 +76,13 @@ class IdReader:
 
 def open_regular(path: Path) -> int:
     """Open a regular file: a pipe would keep us waiting, and a link could lead anywhere."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, _NOT_REGULAR) from error
+        raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.ELOOP, "not a regular file")
+        raise OSError(errno.ELOOP, _NOT_REGULAR)
     return descriptor

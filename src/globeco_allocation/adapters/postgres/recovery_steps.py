@@ -21,6 +21,12 @@ SELECT {_COLUMNS} FROM found_execution AS f
  ORDER BY id
 """  # noqa: S608 (the names are ours)
 
+_STAMPS = """
+UPDATE execution AS e SET ready_to_send_timestamp = f.ready_to_send_timestamp
+  FROM found_execution AS f
+ WHERE f.id = e.id AND f.ready_to_send_timestamp <> e.ready_to_send_timestamp
+"""
+
 _NOT_PENDING = """
 DELETE FROM pending_execution AS p USING found_execution AS f
  WHERE p.execution_service_id = f.execution_service_id
@@ -132,6 +138,7 @@ class RecoverySteps:
         found = self._number("SELECT count(*) FROM found_execution")
         changes.executions = execute(session, _PUT_BACK).rowcount
         changes.known_executions = found - changes.executions
+        execute(session, _STAMPS)
         changes.no_longer_pending = execute(session, _NOT_PENDING).rowcount
         windows = self._put_windows_back()
         doubtful = doubts.put_in_doubt()

@@ -22,6 +22,7 @@ CREATE TEMPORARY TABLE found_file (
     first_id integer, last_id integer
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE known_file (file_name text PRIMARY KEY) ON COMMIT DROP;
+CREATE TEMPORARY TABLE left_out (batch_id integer, lane integer, part integer) ON COMMIT DROP;
 CREATE TEMPORARY TABLE found_attempt (file_name text PRIMARY KEY, attempt integer) ON COMMIT DROP;
 CREATE TEMPORARY TABLE found_execution (LIKE execution) ON COMMIT DROP;
 CREATE TEMPORARY VIEW found_batch AS
@@ -42,8 +43,8 @@ SELECT h.id = %(batch)s AND h.previous_start_time = %(from)s AND h.start_time = 
  WHERE d.file_name = %(name)s
 """
 
-# Each names what contradicts the manifests. What is in the database is never overwritten.
-_CONFLICTS = {
+# Each names in what manifests contradict one another.
+_AMONG_MANIFESTS = {
     "two manifests disagree about batch {0}": """
         SELECT batch_id FROM found_file GROUP BY batch_id
         HAVING count(DISTINCT (previous_start_time, start_time, file_quantity, file_format_version,
@@ -60,7 +61,9 @@ _CONFLICTS = {
         SELECT batch_id, lane
           FROM (SELECT *, max(part) OVER (PARTITION BY batch_id, lane) AS last FROM found_file) AS f
          GROUP BY batch_id, lane, last
-        HAVING last + 1 <> count(*) OR bool_or(part < last AND record_count <> file_max_records)
+        HAVING last + 1 <> count(*) + (SELECT count(*) FROM left_out AS o
+                                        WHERE o.batch_id = f.batch_id AND o.lane = f.lane AND o.part < last)
+            OR bool_or(part < last AND record_count <> file_max_records)
     """,
     "execution {0} stands in two manifests": """
         SELECT id FROM found_execution GROUP BY id HAVING count(*) > 1
@@ -69,6 +72,11 @@ _CONFLICTS = {
         SELECT execution_service_id, min(id), max(id) FROM found_execution
          GROUP BY execution_service_id HAVING count(DISTINCT id) > 1
     """,
+}
+
+# And in what the database contradicts them. What is in it is never overwritten, but for the ready stamp of
+# what was never sent: an earlier recovery may have moved it into a later window.
+_WITH_DATABASE = {
     "batch {0} was claimed for another window after the backup was restored": """
         SELECT f.batch_id FROM found_batch AS f JOIN batch_history AS h ON h.id = f.batch_id
          WHERE (h.previous_start_time, h.start_time) IS DISTINCT FROM (f.previous_start_time, f.start_time)
@@ -94,6 +102,8 @@ _CONFLICTS = {
     "execution {0} in the database is another one than the one that was sent under this id": """
         SELECT f.id FROM found_execution AS f JOIN execution AS e ON e.id = f.id
          WHERE ROW(e.*) IS DISTINCT FROM ROW(f.*)
+           AND (e.ready_to_send_timestamp < (SELECT max(start_time) FROM batch_history)
+                OR to_jsonb(e) - 'ready_to_send_timestamp' <> to_jsonb(f) - 'ready_to_send_timestamp')
     """,
     "executionServiceId {0} was kept again as execution {1}, after it had been sent as execution {2}": """
         SELECT f.execution_service_id, e.id, f.id FROM found_execution AS f
@@ -166,11 +176,22 @@ class FoundTables:
             for row in attempts.items():
                 copy.write_row(row)
 
-    def conflicts(self) -> list[str]:
-        """Say what contradicts the manifests: some examples of each kind, and how many there are."""
+    def leave_out(self, batch_id: int, lane: int, part: int) -> None:
+        """Take the place of a file whose manifest is missing, and may be."""
+        execute(self._session, "INSERT INTO left_out VALUES (%s, %s, %s)", (batch_id, lane, part))
+
+    def contradictions(self) -> list[str]:
+        """Say in what manifests contradict one another: some examples of each, and how many there are."""
         execute(self._session, "ANALYZE found_execution")
+        return self._examples(_AMONG_MANIFESTS)
+
+    def conflicts(self) -> list[str]:
+        """Say in what the database contradicts the manifests, likewise."""
+        return self._examples(_WITH_DATABASE)
+
+    def _examples(self, kinds: Mapping[str, str]) -> list[str]:
         found: list[str] = []
-        for words, query in _CONFLICTS.items():
+        for words, query in kinds.items():
             rows = execute(
                 self._session,
                 f"SELECT count(*) OVER (), q.* FROM ({query}) AS q LIMIT {_NAMED_EACH}",  # noqa: S608

@@ -64,6 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Recover, or reconcile."""
     from globeco_allocation.entrypoints.commands.settings_or_exit import settings_or_exit  # noqa: PLC0415
 
+    out_of_place = arguments.without_manifest if arguments.reconcile else arguments.output
+    if out_of_place:
+        return _failed("--output goes with --reconcile, and --without-manifest without it", ExitCode.USAGE)
     if arguments.reconcile:
         from globeco_allocation.entrypoints.commands.recover_reconcile import reconcile  # noqa: PLC0415
 
@@ -101,8 +104,8 @@ def _recover(settings: "Settings", left_out: set[str], *, apply: bool) -> ExitCo
     with open_recovery(settings.database) as recovery:
         found = read_files(directory, recovery, left_out)
         _say_what_was_read(found)
-        if found.faults:
-            return _refused(found.faults, _BROKEN)
+        if reasons := found.faults or recovery.tables.contradictions():
+            return _refused(reasons, _BROKEN)
         if conflicts := recovery.tables.conflicts():
             return _refused(conflicts, _WHAT_TO_DO)
         evidence = Evidence(directory)

@@ -9,6 +9,7 @@ from globeco_allocation.adapters.local_files.manifests import (
     UnreadableLinesError,
     files_without_manifest,
     manifest_names,
+    place_of,
 )
 from globeco_allocation.adapters.local_files.reading import IdReader, NotOursError, checksum_of
 from globeco_allocation.adapters.postgres.recovery import Recovery
@@ -61,7 +62,17 @@ def read_files(directory: Path, recovery: Recovery, left_out: set[str]) -> Findi
             found.faults.append(str(error))
         except UnreadableLinesError:
             found.faults.append(f"the manifest {name} cannot be used: it is no text in CSV")
-    for name in files_without_manifest(directory):
+        except OSError as error:
+            directory.stat()
+            found.faults.append(f"the manifest {name}, or its file, cannot be read: {error.strerror}")
+    without = files_without_manifest(directory)
+    found.faults += [
+        f"--without-manifest {name}: there is no such file, or it has its manifest"
+        for name in sorted(left_out - set(without))
+    ]
+    for name in without:
+        if name in left_out:
+            recovery.tables.leave_out(*place_of(name))
         if not recovery.tables.names_a_delivery(name):
             _look_at_ids(directory, name, recovery, found, left_out=name in left_out)
     show.end()
@@ -109,8 +120,11 @@ def _look_at_ids(directory: Path, name: str, recovery: Recovery, found: Findings
                 count += len(ids)
                 known += recovery.knows_ids(ids)
                 found.highest_id = max(found.highest_id, *ids)
-    except NotOursError as error:
-        found.faults.append(f"the file {name} has no manifest, and cannot be read: {error}")
+    except (NotOursError, OSError) as error:
+        directory.stat()
+        if not left_out:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            found.faults.append(f"the file {name} has no manifest, and cannot be read: {reason}")
         return
     if not left_out:
         found.faults.append(

@@ -12,6 +12,7 @@ LONGEST_CALL_SECONDS = 10.0
 """A call that is answered later counts as not answered."""
 
 _LARGEST_BODY = 16 * 1024 * 1024
+_OF_A_PATH = "/%:@!$&'()*+,;=~"  # RFC 3986, 3.3; "%" begins what is encoded already
 
 
 class NoAnswerError(Exception):
@@ -41,7 +42,7 @@ class Answer:
         """The body as JSON; None where it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 
@@ -60,12 +61,13 @@ class Caller:
         try:
             parts = urllib.parse.urlsplit(url)
             self._place = (parts.hostname or "", parts.port)
-        except ValueError as error:
+            self._place[0].encode("idna")
+        except ValueError as error:  # a name that cannot be is one, too
             raise NotTheServiceError(f"{url} is no address: {error}") from error
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise NotTheServiceError("an address begins with http:// or https:// and names a host")
         self._is_secure = parts.scheme == "https"
-        self._path = parts.path.rstrip("/")
+        self._path = urllib.parse.quote(parts.path.rstrip("/"), safe=_OF_A_PATH)
         self._authorization = authorization
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, *, anonymous: bool = False) -> Answer:
