@@ -201,6 +201,17 @@ def test_the_stop_is_ended_once_with_a_reason(office: Office) -> None:
     refused(again, "delivery is not stopped")
 
 
+def test_what_is_settled_is_so_where_there_is_no_stop_to_end_with_it(office: Office) -> None:
+    office.stopped()
+    office.run("resolve", "--stop", "--reason", "x")
+    delivery = office.failed()
+
+    said = office.run("resolve", str(delivery.batch_id), "--all", "--stop", "--reason", "x")
+
+    assert said.code == ExitCode.OK, said
+    assert said.out.endswith("Deliveries go on: they were not stopped.\n")
+
+
 @pytest.mark.parametrize("record", ["AC1", "AC7"])
 def test_the_stop_stays_where_what_was_to_be_settled_with_it_could_not_be(
     office: Office, record: str

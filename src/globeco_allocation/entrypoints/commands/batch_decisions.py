@@ -47,6 +47,9 @@ async def resolve(arguments: argparse.Namespace, settings: Settings, pool: Pool)
     if arguments.stop:
         if code is not ExitCode.OK:
             return _refused("delivery stays stopped")
+        if arguments.batch is not None and await PostgresDeliveries(pool).stop() is None:
+            print("Deliveries go on: they were not stopped.")
+            return code
         return await decisions.end_stop()
     return code
 
