@@ -1,7 +1,10 @@
 """The page tells what is so, as it happens, word for word, and says when it cannot."""
 
+import re
 import socket
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from playwright.sync_api import Page, Request, expect
 from tests.browser.conftest import OpenPage, ask_now
 from tests.browser.office import Office
@@ -61,6 +64,18 @@ def test_a_record_is_shown_with_the_digits_that_are_kept(page: Page, office: Off
     expect(dialog).to_contain_text("1234567890.12345678")
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name=f"{source_id}: show the execution")).to_be_focused()
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_ages_are_told_by_the_service_s_clock(open_page: OpenPage, office: Office, hours: int) -> None:
+    office.post(1)
+
+    def set_wrong(page: Page) -> None:
+        page.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=hours))
+
+    page = open_page(prepare=set_wrong)
+
+    expect(page.locator("#tile-executions")).to_contain_text(re.compile(r"The oldest for \d+ s"))
 
 
 def test_what_another_client_does_is_seen_without_reloading(page: Page, office: Office) -> None:

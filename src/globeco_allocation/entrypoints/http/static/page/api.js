@@ -46,11 +46,12 @@ export function useToken(text) {
 
 export const hasToken = () => token !== "";
 
-/** GET; returns { body, tag }, with body null when it is still what *tag* stands for. */
+/** GET; returns { body, tag, date }, with body null when it is still what *tag* stands for. */
 export async function get(path, { tag = null, signal = null } = {}) {
   const answer = await call("GET", path, READ_SECONDS, tag ? { "If-None-Match": tag } : {}, signal);
-  if (answer.status === 304) return { body: null, tag };
-  return { body: await json(answer), tag: answer.headers.get("ETag") };
+  const date = Date.parse(answer.headers.get("Date"));
+  if (answer.status === 304) return { body: null, tag, date };
+  return { body: await json(answer), tag: answer.headers.get("ETag"), date };
 }
 
 /** GET, with every number as the digits that were sent: money is never a binary float. */

@@ -48,8 +48,17 @@ export function timeElement(instant) {
   return el("time", { datetime: instant, title: utc(instant), text: localTime(instant) });
 }
 
+const CLOCKS_DIFFER = 5000; // less is the way here, and whole seconds
+let behind = 0;
+
+/** Take the service's time: ages are told by its clock, where the reader's is set to another time. */
+export function setClock(service) {
+  const difference = service - Date.now();
+  behind = Math.abs(difference) > CLOCKS_DIFFER ? difference : 0;
+}
+
 /** How long ago something was, in one unit: "40 s", "5 min", "3 h", "2 days". */
-export function age(instant, now = Date.now()) {
+export function age(instant, now = Date.now() + behind) {
   const seconds = Math.max(0, Math.round((now - Date.parse(instant)) / 1000));
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;

@@ -2,6 +2,7 @@
 // nobody answers.
 
 import { get } from "./api.js";
+import { setClock } from "./format.js";
 
 const HURRIED = 1.1; // a service's answer may be a second old
 const HURRY_FOR = 4; // seconds, after it was asked for
@@ -52,8 +53,9 @@ export class Live {
     this.#wantedAgain = false;
     const asking = (this.#asking = new AbortController());
     try {
-      const { body, tag } = await get("overview", { tag: this.#tag, signal: asking.signal });
+      const { body, tag, date } = await get("overview", { tag: this.#tag, signal: asking.signal });
       if (asking.signal.aborted) return;
+      setClock(date);
       this.#answered(body, tag);
     } catch (error) {
       if (asking.signal.aborted) return;
