@@ -229,6 +229,44 @@ def test_a_database_is_lost_and_all_is_booked_exactly_once(drill: Drill) -> None
 
 
 @pytest.mark.timeout(60 + 30 * SCALE)
+def test_a_record_in_flight_when_a_run_was_killed_is_named_again_after_each_loss(drill: Drill) -> None:
+    one_file = {"DELIVERY_LANES": "1", "BATCH_FILE_MAX_RECORDS": "100"}
+    service = drill.start(**one_file, DELIVERY_RETRY_BASE_DELAY_SECONDS="5")
+    backup = drill.dump()
+    drill.post(service, 12)
+    drill.stage.accounting.does("killed:6")
+    drill.stage.send(service)
+    batch = drill.stage.newest_batch()
+    attempts = "SELECT attempts FROM delivery WHERE ended_timestamp IS NOT NULL"
+    wait_until(lambda: drill.stage.ask(attempts) == [(1,)], "the first run was killed", PATIENCE_SECONDS)
+    drill.stage.accounting.does("")
+    until_all_is_at_rest(drill)
+    told = rejects_of(service, batch)
+    books = drill.stage.accounting.books()
+    not_booked = [name for name, status in books.statuses.items() if status != "PROC"]
+    assert told == [(name, "unconfirmed") for name in not_booked]
+    assert len(told) == 1
+
+    for _ in ("the database", "the restored one, with the same backup"):
+        drill.lose(service)
+        drill.restore(backup)
+        assert drill.command("migrate").returncode == 0
+        done = drill.command("recover", "--apply")
+        assert done.returncode == 0, done
+        service = drill.start(**one_file)
+        until_all_is_at_rest(drill)
+        assert rejects_of(service, batch) == told
+    afterwards = drill.stage.accounting.books()
+    assert (afterwards.entries, afterwards.statuses) == (books.entries, books.statuses)
+
+
+def rejects_of(service: ServiceProcess, batch: int) -> list[tuple[str, str]]:
+    """Return the records that a person must look at, with their verdicts."""
+    (delivery,) = service.get(f"/api/v1/batches/{batch}")[1]["deliveries"]
+    return [(one["sourceId"], one["verdict"]) for one in delivery["rejects"]]
+
+
+@pytest.mark.timeout(60 + 30 * SCALE)
 def test_without_manifests_the_collision_stop_keeps_new_trades_from_passing_for_old_ones(
     drill: Drill,
 ) -> None:
