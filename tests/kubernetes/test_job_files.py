@@ -16,6 +16,7 @@ from globeco_allocation.domain.transaction_file import HEADER
 
 ORDER = order_of()
 ERRORS = f"{ORDER.file_name}.errors.csv"
+MARK = f"{ORDER.file_name}.completed.attempt-"
 SUCCEEDED = AccountingRun(0, None)
 
 
@@ -63,7 +64,7 @@ async def test_a_good_file_leaves_no_error_rows_and_stays(accounting: Accounting
 
     assert await accounting.load(ORDER) == SUCCEEDED
     assert await accounting.error_rows(ORDER) == []
-    assert names(accounting) == {ORDER.file_name}
+    assert names(accounting) == {ORDER.file_name, f"{MARK}1"}
 
 
 async def test_what_is_refused_is_known_by_name(accounting: Accounting) -> None:
@@ -86,7 +87,7 @@ async def test_what_an_earlier_attempt_left_is_put_aside_before_the_start(accoun
 
     assert await accounting.load(again) == SUCCEEDED
     assert await accounting.error_rows(again) == []
-    assert names(accounting) == {ORDER.file_name, f"{ERRORS}.attempt-1"}
+    assert names(accounting) == {ORDER.file_name, f"{ERRORS}.attempt-1", f"{MARK}1", f"{MARK}2"}
 
 
 async def test_what_a_found_run_left_is_its_own(accounting: Accounting) -> None:
@@ -105,6 +106,7 @@ async def test_a_cli_that_fails_is_a_run_that_was_cut_off(accounting: Accounting
     run = await accounting.load(ORDER)
 
     assert run == AccountingRun(None, None, f"the Job {ORDER.name} failed (BackoffLimitExceeded)")
+    assert names(accounting) == {ORDER.file_name}
 
 
 async def test_a_file_that_is_gone_starts_nothing(accounting: Accounting) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from tests.recovery.left_by_runs import leave_record, printed
 from tests.recovery.place import Place
 
 from globeco_allocation.adapters.local_files import LocalFiles
@@ -83,9 +84,10 @@ def test_all_delivery_that_is_not_ended_may_have_been_sent_since(lost: Place) ->
 
 def test_a_run_that_printed_its_counts_was_not_cut_off(lost: Place) -> None:
     ended, cut_off = (path.name.removesuffix(".executions.csv") for path in lost.manifests()[1:3])
-    counts = "=== Processing Results ===\nTotal Records: 3\nSuccess Records: 3\nError Records: 0\n"
-    (lost.files / f"{ended}.stdout.log").write_text(counts)
+    (lost.files / f"{ended}.stdout.log").write_text(printed(len(lost.lines(ended)), 0))
     (lost.files / f"{cut_off}.stdout.log").write_text("reading\n")
+    for name in (ended, cut_off):
+        leave_record(lost.files / f"{name}.run.json", 1)
     lost.run("--apply")
 
     found = dict(lost.ask("SELECT file_name, cut_offs FROM delivery"))

@@ -35,7 +35,9 @@ class SentFile:
 
     def named(self) -> dict[str, str]:
         """Return the records that a person must look at, by their places in the file, from 1."""
-        rows = self.place.ask("SELECT source_id, verdict FROM delivery_reject WHERE source_id <> ''")
+        rows = self.place.ask(
+            "SELECT source_id, verdict FROM delivery_reject WHERE verdict IN ('not_booked', 'unconfirmed')"
+        )
         return {str(self.source_ids.index(source_id) + 1): verdict for source_id, verdict in rows}
 
     def delivery(self, columns: str) -> tuple[object, ...]:
@@ -61,9 +63,9 @@ def test_the_record_in_flight_is_that_of_the_run_that_was_cut_off_not_the_last_t
 
 
 def test_a_last_run_that_was_cut_off_has_a_record_in_flight_still(sent: SentFile) -> None:
-    sent.beside(".stdout.log.attempt-1").write_text(printed(0, 10))
+    sent.beside(".stdout.log.attempt-1").write_text(printed(4, 6))
     leave_errors(
-        sent.beside(".errors.csv.attempt-1"), [(one, could_not_be_sent(one)) for one in sent.source_ids]
+        sent.beside(".errors.csv.attempt-1"), [(one, could_not_be_sent(one)) for one in sent.source_ids[4:]]
     )
     sent.beside(".stdout.log").write_text("reading\n")
     leave_record(sent.beside(".run.json"), 2)
@@ -71,6 +73,7 @@ def test_a_last_run_that_was_cut_off_has_a_record_in_flight_still(sent: SentFile
 
     assert sent.named() == {}
     assert sent.delivery("cut_offs") == (1,)
+    assert sent.place.ask("SELECT verdict, count(*) FROM delivery_reject GROUP BY 1") == [("not_sent", 6)]
 
 
 def test_a_run_past_its_time_limit_was_cut_off_whatever_it_had_printed(sent: SentFile) -> None:
@@ -116,6 +119,24 @@ def test_kubernetes_jobs_are_judged_by_their_error_files_alone(sent: SentFile) -
     # Whether there was another Job between the two that left something, nobody knows.
     assert sent.named() == {"6": "unconfirmed", "10": "unconfirmed"}
     assert sent.delivery("cut_offs") == (0,)
+
+
+def test_jobs_that_are_known_to_have_come_to_their_ends_had_nothing_in_flight(sent: SentFile) -> None:
+    sent.beside(".completed.attempt-1").touch()  # it refused nothing
+    sent.beside(".completed.attempt-2").touch()  # it found everything
+    leave_errors(sent.beside(".errors.csv"), [(one, refused_as_known(one)) for one in sent.source_ids])
+    sent.recover()
+
+    assert sent.named() == {}
+    assert sent.delivery("cut_offs") == (0,)
+
+
+def test_after_a_job_that_refused_nothing_another_one_may_have_been_cut_off(sent: SentFile) -> None:
+    sent.beside(".completed.attempt-1").touch()
+    sent.recover()
+
+    assert sent.named() == {}
+    assert sent.delivery("cut_offs") == (1,)
 
 
 def test_a_job_that_left_nothing_may_have_been_cut_off(sent: SentFile) -> None:

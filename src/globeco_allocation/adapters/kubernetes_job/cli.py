@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -135,12 +135,20 @@ class KubernetesJobCli:
         if job.uid != order.uid:
             await self._identify(job, permit)
         ended = await self._following.to_its_end(job, self._longest)
-        return _run_of(ended, self._template.timeout_seconds)
+        run = _run_of(ended, self._template.timeout_seconds)
+        if run.completed:
+            await finish(self._note_end, order)
+        return run
 
     def error_rows(self, order: RunOrder) -> AsyncGenerator[ErrorRow]:
         """Read the ended run's error file; see the port."""
         check_bare(order.file_name)
         return error_rows(Leftovers(self._output_dir, order.file_name).errors)
+
+    def _note_end(self, order: RunOrder) -> None:
+        """Leave word in the output directory for a recovery, which may be without it; blocks."""
+        with suppress(OSError):
+            Leftovers(self._output_dir, order.file_name).mark_completed(order.attempt)
 
     async def _identify(self, job: SeenJob, permit: RunPermit) -> None:
         try:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from globeco_allocation.adapters.output_files.directory import FILE_MODE
+from globeco_allocation.adapters.output_files.directory import FILE_MODE, write_lasting
 from globeco_allocation.adapters.output_files.error_file import SUFFIX
 
 STDOUT_SUFFIX = ".stdout.log"
 STDERR_SUFFIX = ".stderr.log"
 RECORD_SUFFIX = ".run.json"
+COMPLETED_SUFFIX = ".completed"
 
 _MOST_NAMES = 1000
 
@@ -22,6 +23,8 @@ class Leftovers:
     """
 
     def __init__(self, directory: Path, file_name: str) -> None:
+        self._directory = directory
+        self._name = file_name
         self.errors = directory / f"{file_name}{SUFFIX}"
         self.stdout = directory / f"{file_name}{STDOUT_SUFFIX}"
         self.stderr = directory / f"{file_name}{STDERR_SUFFIX}"
@@ -58,6 +61,16 @@ class Leftovers:
         except BaseException:
             os.close(stdout)
             raise
+
+    def mark_completed(self, attempt: int) -> None:
+        """Write down that an attempt's run came to its own end: of a Job nothing else may tell so one day.
+
+        By the attempt's number, so that a late hand cannot change what belongs to a later attempt.
+
+        Raises:
+            OSError: it was not written.
+        """
+        write_lasting(self._directory / f"{self._name}{COMPLETED_SUFFIX}.attempt-{attempt}", b"")
 
     def remove_outputs(self) -> None:
         """Remove the output files of a run that did not begin."""

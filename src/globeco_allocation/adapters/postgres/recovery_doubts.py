@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from globeco_allocation.adapters.postgres.direct_connection import execute
-from globeco_allocation.domain.delivery import RecordVerdict, Reject
+from globeco_allocation.domain.delivery import Reject
 
 if TYPE_CHECKING:
     import psycopg
@@ -55,9 +55,7 @@ UPDATE delivery AS d
         OR status IN ('partial', 'failed') AND {_ATTEMPTED_SINCE})
    AND NOT (knowledge_attempt >= {RECOVERED_ATTEMPTS} AND knowledge_attempt = attempts AND NOT under_way
             AND NOT {_ATTEMPTED_SINCE}
-            AND EXISTS (SELECT FROM delivery_reject AS r
-                         WHERE r.delivery_id = d.id AND r.attempt = d.attempts AND r.source_id = ''
-                           AND r.reason = '{WORDS}'))
+            AND outcome_error = '{WORDS}')
 RETURNING id, file_name, attempts
 """  # noqa: S608
 
@@ -74,7 +72,9 @@ _REJECT = """
 INSERT INTO delivery_reject (delivery_id, attempt, source_id, verdict, reason)
 SELECT %s, %s, %s, %s, %s
  WHERE NOT EXISTS (
-       SELECT FROM delivery_reject WHERE delivery_id = %s AND attempt = %s AND source_id = %s)
+       SELECT FROM delivery_reject
+        WHERE delivery_id = %s AND attempt = %s AND source_id = %s
+          AND verdict IN ('not_booked', 'unconfirmed'))
 """
 
 
@@ -121,19 +121,20 @@ class Doubts:
         return self._doubtful(_IN_DOUBT)
 
     def tell(self, file: DoubtfulFile, rejects: Iterable[Reject], *, cut_offs: int) -> None:
-        """Record that any record of a file may be booked, except where a run said otherwise for good.
+        """Record what the next attempt has to know.
 
         Args:
             file: The file.
-            rejects: Records that a person must look at, as runs before told.
+            rejects: What its runs have told of its records. What the backup names for a person stays.
             cut_offs: How many runs of it were cut off, or may have been, each with one record in flight.
         """
         named = {"delivery": file.delivery_id, "attempt": file.attempt}
         execute(self._session, _KEEP_FOR_A_PERSON, named)
         execute(self._session, _RENUMBER, named)
-        for one in (*rejects, Reject("", RecordVerdict.UNKNOWN, WORDS)):
-            key = (file.delivery_id, file.attempt, one.source_id)
-            execute(self._session, _REJECT, (*key, one.verdict, one.reason, *key))
+        with self._session.cursor() as cursor:
+            key = (file.delivery_id, file.attempt)
+            rows = ((*key, one.source_id, one.verdict, one.reason, *key, one.source_id) for one in rejects)
+            cursor.executemany(_REJECT.encode(), rows)
         execute(
             self._session, "UPDATE delivery SET cut_offs = %s WHERE id = %s", (cut_offs, file.delivery_id)
         )

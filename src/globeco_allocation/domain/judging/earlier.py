@@ -1,8 +1,10 @@
 """What earlier attempts tell of a file's records (design, "Verdicts")."""
 
+from collections.abc import Iterator
+
 from globeco_allocation.domain.delivery import Knowledge, RecordVerdict, Reject
 from globeco_allocation.domain.judging.id_set import IdSet
-from globeco_allocation.domain.source_id import execution_id_of
+from globeco_allocation.domain.source_id import execution_id_of, source_id
 
 _MOST_WORDS = 10_000
 _WORDS_ELSEWHERE = "an earlier attempt's answer said so"
@@ -78,6 +80,19 @@ class EarlierAttempts:
         if key in self._unconfirmed:
             return RecordVerdict.UNCONFIRMED, self._words.get(key, _WORDS_ELSEWHERE)
         return None
+
+    def told(self) -> Iterator[Reject]:
+        """Yield rejects that tell another one the same."""
+        if self._others_are_unknown:
+            yield Reject("", RecordVerdict.UNKNOWN, _WORDS_ELSEWHERE)
+        for key in self._never_stored:
+            verdict = RecordVerdict.DUPLICATE if key in self._foreign else RecordVerdict.NOT_SENT
+            yield Reject(source_id(key), verdict, _WORDS_ELSEWHERE)
+        for key in self._unknown:
+            yield Reject(source_id(key), RecordVerdict.UNKNOWN, _WORDS_ELSEWHERE)
+        for key in self.all_stored_for_a_person():
+            if found := self.stored_for_a_person(key):
+                yield Reject(source_id(key), *found)
 
     def all_stored_for_a_person(self) -> list[int]:
         """Return the ids of all such records, in ascending order."""

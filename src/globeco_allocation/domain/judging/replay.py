@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow
-from globeco_allocation.domain.delivery import Knowledge, Reject
+from globeco_allocation.domain.delivery import Knowledge, RecordVerdict, Reject
 from globeco_allocation.domain.judging.earlier import EarlierAttempts
 from globeco_allocation.domain.judging.id_set import IdSet
 from globeco_allocation.domain.judging.judge import Judge
-from globeco_allocation.domain.source_id import source_id
 
 
 class Replay:
@@ -45,8 +44,8 @@ class Replay:
         """How many runs were cut off, or may have been, since the last one that tells of their records."""
         return self._earlier.knowledge.cut_offs
 
-    def stored_for_a_person(self) -> Iterator[Reject]:
-        """Yield the records that are stored and not known to be booked, in ascending order."""
-        for key in self._earlier.all_stored_for_a_person():
-            if found := self._earlier.stored_for_a_person(key):
-                yield Reject(source_id(key), *found)
+    def rejects(self, words: str) -> Iterator[Reject]:
+        """Yield what the next attempt has to know; *words* tell of all of which nothing else is known."""
+        if not self._earlier.knowledge.attempt:
+            yield Reject("", RecordVerdict.UNKNOWN, words)
+        yield from self._earlier.told()

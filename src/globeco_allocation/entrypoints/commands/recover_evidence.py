@@ -1,13 +1,14 @@
 """What the runs on a file tell of its records, for a database that has forgotten them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from globeco_allocation.adapters.local_files.manifests import ManifestLines, UnreadableLinesError
 from globeco_allocation.adapters.local_files.reading import IdReader, NotOursError
-from globeco_allocation.domain.delivery import Reject
+from globeco_allocation.adapters.postgres.recovery_doubts import WORDS
+from globeco_allocation.domain.delivery import RecordVerdict, Reject
 from globeco_allocation.domain.judging.id_set import IdSet
 from globeco_allocation.domain.judging.replay import Replay
 from globeco_allocation.domain.manifest import EXECUTION_COLUMNS, manifest_name
@@ -20,18 +21,18 @@ _FIRST_LINES = 2
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is known of a file's records, besides that any of them may be booked.
+    """What the next attempt has to know of a file's records.
 
     Attributes:
-        rejects: Those that are stored and not known to be booked: a person must look at them.
+        rejects: Those of which the runs have told anything but that they are booked.
         cut_offs: Runs that were cut off, or may have been, and are not cleared up by a later one.
     """
 
-    rejects: Collection[Reject]
+    rejects: Iterable[Reject]
     cut_offs: int
 
 
-_NOTHING = Told((), 1)
+_NOTHING = Told([Reject("", RecordVerdict.UNKNOWN, WORDS)], 1)
 
 
 class Evidence:
@@ -59,7 +60,7 @@ class Evidence:
         replay = Replay(execution_ids)
         for past in runs:
             replay.run(past.run, past.error_rows())
-        return Told(list(replay.stored_for_a_person()), replay.cut_offs)
+        return Told(replay.rejects(WORDS), replay.cut_offs)
 
     def _execution_ids(self, file_name: str) -> IdSet | None:
         """Return the ids in a file; None when neither it nor its manifest tells."""

@@ -12,13 +12,17 @@ from pathlib import Path
 
 from globeco_allocation.adapters.output_files.directory import write_lasting
 from globeco_allocation.adapters.output_files.error_file import SUFFIX, allow_long_fields, read_rows
-from globeco_allocation.adapters.output_files.leftovers import RECORD_SUFFIX, STDOUT_SUFFIX
+from globeco_allocation.adapters.output_files.leftovers import (
+    COMPLETED_SUFFIX,
+    RECORD_SUFFIX,
+    STDOUT_SUFFIX,
+)
 from globeco_allocation.adapters.subprocess_cli.printed_counts import printed_counts, tail
 from globeco_allocation.adapters.subprocess_cli.run_record import TIMED_OUT_SUFFIX, RunRecords
 from globeco_allocation.domain.accounting_run import AccountingRun, ErrorRow
 
 _LAST_RECOVERY = ".recovered"
-_KINDS = (SUFFIX, STDOUT_SUFFIX, RECORD_SUFFIX, TIMED_OUT_SUFFIX)
+_KINDS = (SUFFIX, STDOUT_SUFFIX, RECORD_SUFFIX, TIMED_OUT_SUFFIX, COMPLETED_SUFFIX)
 _LEFT = re.compile(
     rf"(?P<file>.+\.csv)(?P<kind>{'|'.join(map(re.escape, _KINDS))})"
     r"(?:\.attempt-(?P<attempt>[0-9]{1,9})(?:\.(?P<again>[0-9]{1,4}))?)?"
@@ -34,8 +38,8 @@ class PastRun:
     """A run of which something is left.
 
     Attributes:
-        run: How it ended, as far as that shows. Whichever printed its counts or wrote an error file came to
-            its end.
+        run: How it ended, as far as that shows. Whichever printed its counts, wrote an error file or is
+            marked as completed came to its end.
         errors: Its error file; None when there is none.
     """
 
@@ -68,11 +72,12 @@ class PastRuns:
     _errors: dict[_Place, Path] = field(default_factory=dict[_Place, Path])
     _outputs: dict[_Place, Path] = field(default_factory=dict[_Place, Path])
     _timed_out: set[int] = field(default_factory=set[int])
+    _completed: set[int] = field(default_factory=set[int])
 
     def left(self, kind: str, place: _Place, path: Path) -> None:
         """Take something that a run has left."""
-        if kind == TIMED_OUT_SUFFIX:
-            self._timed_out.add(place[0])
+        if kind in {TIMED_OUT_SUFFIX, COMPLETED_SUFFIX}:
+            (self._timed_out if kind == TIMED_OUT_SUFFIX else self._completed).add(place[0])
             self._begun(place[0])
             return
         if kind == SUFFIX:
@@ -88,26 +93,28 @@ class PastRuns:
         self._begun(attempt)
 
     def __iter__(self) -> Iterator[PastRun]:
-        """Yield them in their order, and `NOT_SEEN` where there may have been others."""
-        places = sorted({*self._errors, *self._outputs})
-        if self._outputs:  # a process or container: its output is made before it starts
-            yield from map(self._run, places)
-            return
-        # Kubernetes Jobs: an error file is all that one leaves; none when it was cut off, or refused nothing.
+        """Yield them in their order, and `NOT_SEEN` where there may have been others.
+
+        Of a Kubernetes Job its error file and a mark are all that stays: neither when it was cut off.
+        """
+        places = {*self._errors, *self._outputs}
+        last = self._last_attempt or max(self._completed, default=0)
+        places |= {(one, 0) for one in self._completed if one != last or _LAST not in places}
         before = 0
-        for place in places:
-            yield from [NOT_SEEN] * _perhaps_between(before, place)
-            yield self._run(place)
-            before = place[0]
+        for place in sorted(places):
+            attempt = last if place == _LAST else place[0]
+            yield from [NOT_SEEN] * _perhaps_between(before, attempt)
+            yield self._run(place, attempt)
+            before = attempt
         if _LAST not in places:
             yield NOT_SEEN
 
-    def _run(self, place: _Place) -> PastRun:
+    def _run(self, place: _Place, attempt: int) -> PastRun:
         errors, output = self._errors.get(place), self._outputs.get(place)
         run = AccountingRun(
-            exit_code=None if errors is None else 0,
+            exit_code=0 if errors is not None or attempt in self._completed else None,
             counts=None if output is None else printed_counts(tail(output)),
-            timed_out=(self._last_attempt if place == _LAST else place[0]) in self._timed_out,
+            timed_out=attempt in self._timed_out,
         )
         return PastRun(run, errors)
 
@@ -151,9 +158,8 @@ def past_runs(directory: Path) -> dict[str, PastRuns]:
     return found
 
 
-def _perhaps_between(before: int, place: _Place) -> int:
-    """Return how many runs there may have been between two that left something; two stand for any number."""
-    attempt = place[0]
-    if place == _LAST or attempt // 1000 > before // 1000:  # a recovery goes on at the next thousand
+def _perhaps_between(before: int, attempt: int) -> int:
+    """Return how many runs there may have been between two attempts; 2 stands for any number of them."""
+    if not attempt or attempt // 1000 > before // 1000:  # its number is lost; or it is behind a recovery
         return 1
     return min(max(attempt - before - 1, 0), 2)
