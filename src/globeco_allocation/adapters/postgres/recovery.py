@@ -4,6 +4,7 @@ A tool like the migrations, for an operator and a stopped service: it goes strai
 port.
 """
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ _SETTINGS = {
     "datestyle": "ISO",
     "default_transaction_isolation": "read\\ committed",
 }
+
+_ENDING_SECONDS = 2.0  # a command that has ended, such as the migrations, is listed for a moment longer
 
 _TABLES = """
 SELECT to_regclass('delivery_resolution'), to_regclass('pending_execution'), to_regclass('execution_count')
@@ -118,7 +121,9 @@ def _refuse_beside_others(session: "psycopg.Connection") -> None:
         raise DatabaseRefusedError(
             "the database lacks tables of this version: restore the backup, then `globeco-allocation migrate`"
         )
-    others = [str(row[0]) for row in execute(session, _SESSIONS).fetchall()]
+    over = time.monotonic() + _ENDING_SECONDS
+    while (others := _other_sessions(session)) and time.monotonic() < over:
+        time.sleep(0.1)
     if others:
         raise DatabaseRefusedError(
             f"the database is in use by {', '.join(others)}: stop every replica and command, and let none"
@@ -130,6 +135,10 @@ def _refuse_beside_others(session: "psycopg.Connection") -> None:
             f"{', '.join(holders)} worked on batches until a moment ago: make sure that it is stopped, and"
             " try again in a minute"
         )
+
+
+def _other_sessions(session: "psycopg.Connection") -> list[str]:
+    return [str(row[0]) for row in execute(session, _SESSIONS).fetchall()]
 
 
 def _refusal(error: "psycopg.Error", address: DatabaseAddress) -> DatabaseRefusedError:
