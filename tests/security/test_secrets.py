@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
 from tests.process.conftest import StartService, trade_service
 from tests.process.records import records
 from tests.process.service_process import PATIENCE_SECONDS, ServiceProcess, wait_until
@@ -102,10 +104,26 @@ def said_by(service: ServiceProcess) -> str:
     return json.dumps(service.log, ensure_ascii=False) + service.stderr
 
 
+@pytest.fixture
+def database_of_canary(
+    admin: psycopg.Connection, empty_database: DatabaseAddress
+) -> Generator[DatabaseAddress]:
+    """An empty database, and a role of ours whose password is the canary: some servers check it."""
+    name = f"allocation_test_canary_{os.getpid()}"
+    role = sql.Identifier(name)
+    admin.execute(sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(role, sql.Literal(PASSWORD)))
+    try:
+        yield replace(empty_database, user=name, password=PASSWORD)
+    finally:
+        with connect(empty_database, {}) as owner:
+            owner.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
+        admin.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
 @pytest.mark.parametrize("how", ["environment", "file"])
 def test_nothing_that_the_service_lets_out_holds_a_secret(  # noqa: PLR0917 (fixtures)
     how: str,
-    empty_database: DatabaseAddress,
+    database_of_canary: DatabaseAddress,
     start_service: StartService,
     trade_service: str,
     command_lines: CommandLines,
@@ -124,7 +142,7 @@ def test_nothing_that_the_service_lets_out_holds_a_secret(  # noqa: PLR0917 (fix
             "CLI_COMMAND": spied_on(tmp_path),
             "LOG_LEVEL": "debug",
         }
-        service = start_service(empty_database, **settings)
+        service = start_service(database_of_canary, **settings)
         wait_until(service.is_ready, "the service is ready")
         with httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS) as client:
 
@@ -150,16 +168,16 @@ def test_nothing_that_the_service_lets_out_holds_a_secret(  # noqa: PLR0917 (fix
                 f"/?token={sender}",
             ):
                 ask("GET", path)
-            with connect(empty_database, {}) as owner:  # a fault that nobody has thought of
+            with connect(database_of_canary, {}) as owner:  # a fault that nobody has thought of
                 owner.execute("ALTER TABLE execution ALTER COLUMN received_timestamp TYPE text")
             assert ask("GET", "/api/v1/executions", reader) == 500
             assert ask("GET", "/api/v1/executions/1", sender) == 500
 
         environ = {
-            "DB_HOST": empty_database.host,
-            "DB_PORT": str(empty_database.port),
-            "DB_NAME": empty_database.name,
-            "DB_USER": empty_database.user,
+            "DB_HOST": database_of_canary.host,
+            "DB_PORT": str(database_of_canary.port),
+            "DB_NAME": database_of_canary.name,
+            "DB_USER": database_of_canary.user,
             **settings,
         }
         for arguments in (("config", "check"), ("migrate",), ("batches", "list"), ("pending", "list")):
