@@ -161,7 +161,7 @@ def test_after_the_cli_ended_and_before_its_verdict_is_stored(stage: Stage, lost
 
 
 def test_with_a_resend_under_way(stage: Stage) -> None:
-    service = stage.replica()
+    service = stage.replica(SEND_WAIT_SECONDS="20")
     stage.post(service, 20)
     stage.accounting.does("refuse-all")
     assert stage.send(service)[0] == 500

@@ -62,7 +62,7 @@ def test_gone_and_brought_back(stage: Stage) -> None:
 
 def test_full_in_the_middle_of_a_file(stage: Stage) -> None:
     with small_disk(stage.files) as disk:
-        service = stage.replica()
+        service = stage.replica(SEND_WAIT_SECONDS="20")
         stage.post(service, RECORDS)
         disk.leave_free(ENOUGH_FOR_HALF)
         status, answer = stage.send(service)

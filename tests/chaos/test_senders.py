@@ -21,9 +21,9 @@ def test_twenty_sends_and_resends_at_once(stage: Stage) -> None:
     refused: list[int] = []
     for number in range(4):
         stage.post(replicas[number % 2], 24)
-        assert stage.send(replicas[number % 2])[0] == 500
+        assert stage.send(replicas[number % 2])[0] in {500, 202}  # 202: it takes longer than a caller waits
         refused.append(stage.newest_batch())
-        stage.until_at_rest(replicas[0], refused[-1])
+        assert stage.until_at_rest(replicas[0], refused[-1])["status"] == "failed"
     stage.accounting.does("slow:5")
     for replica in replicas:
         stage.post(replica, 24)
@@ -119,7 +119,7 @@ def test_what_was_written_without_a_cli_is_delivered_once_one_is_set(stage: Stag
 
 
 def test_foreign_rows_under_our_source_ids_stop_all_delivery_until_an_operator_decides(stage: Stage) -> None:
-    service = stage.replica()
+    service = stage.replica(SEND_WAIT_SECONDS="20")
     for number in (1, 2, 3):
         stage.accounting.plant(f"AC{number}", invented_portfolio(number))
     stage.post(service, 10)
